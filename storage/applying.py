@@ -7,7 +7,7 @@ import duckdb
 
 from storage.errors import NewerSchema
 from storage.journal import JournalEntry, read_entries
-from storage.tables import Entry, prepare, tables
+from storage.tables import TABLES, Entry, prepare
 
 _REPLAY_ROWS = 5_000
 
@@ -15,12 +15,12 @@ _REPLAY_ROWS = 5_000
 def insert_entries(
     connection: duckdb.DuckDBPyConnection, entries: Sequence[Entry], seqs: Sequence[int]
 ) -> None:
-    """Insert entries inside the open transaction; `seqs` are the numbers of the journal entries they are in."""
+    """Insert entries inside the open transaction; `seqs` are the numbers of their journal entries."""
     rows_of: dict[str, list[tuple[object, ...]]] = {}
     for entry, seq in zip(entries, seqs, strict=True):
         rows_of.setdefault(entry.table.name, []).append((*entry.row, seq))
     for name, rows in rows_of.items():
-        connection.execute(tables()[name].insert_sql(), [list(column) for column in zip(*rows, strict=True)])
+        connection.execute(TABLES[name].insert_sql(), [list(column) for column in zip(*rows, strict=True)])
     connection.execute("UPDATE store_state SET last_seq = $1", [seqs[-1]])
 
 
@@ -60,7 +60,7 @@ def decode(group: JournalEntry) -> list[Entry]:
 
 def _decoded(group: JournalEntry) -> Iterable[Entry]:
     for kind, values in group.records:
-        table = tables().get(kind)
+        table = TABLES.get(kind)
         if table is None or not values.keys() <= {column.name for column in table.columns}:
             raise NewerSchema(
                 f"journal entry {group.seq} holds a {kind!r} record this program cannot read: "

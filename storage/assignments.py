@@ -7,6 +7,8 @@ from storage.records import Assignment, Pair, utc_now
 from storage.store import Store
 from storage.tables import table_of
 
+_NO_END = "assignment_id NOT IN (SELECT assignment_id FROM assignment_end)"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
@@ -25,17 +27,13 @@ class QueueRow:
 
 def open_assignments(store: Store) -> list[Assignment]:
     """Return the assignments without an end whose first lease has not run out."""
-    where = Where().add(
-        "assignment_id NOT IN (SELECT assignment_id FROM assignment_end) AND expires_at > ?", utc_now()
-    )
+    where = Where().add(_NO_END + " AND expires_at > ?", utc_now())
     return fetch(store, Assignment, where)
 
 
 def expired_assignments(store: Store) -> list[Assignment]:
-    """Return the assignments without an end whose first lease has run out, for the server to end at its start."""
-    where = Where().add(
-        "assignment_id NOT IN (SELECT assignment_id FROM assignment_end) AND expires_at <= ?", utc_now()
-    )
+    """Return the assignments without an end whose first lease has run out: the server ends them at its start."""
+    where = Where().add(_NO_END + " AND expires_at <= ?", utc_now())
     return fetch(store, Assignment, where)
 
 

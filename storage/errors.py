@@ -13,7 +13,7 @@ class NotAWorkspace(VidprefError):
 
 
 class WorkspaceServed(VidprefError):
-    """Another process has the workspace open; `address` is where it serves it, None where it serves nothing."""
+    """Another process has the workspace open; `address` is where it serves it, None if it does not."""
 
     def __init__(self, message: str, *, address: str | None) -> None:
         super().__init__(message)

@@ -12,7 +12,9 @@ def list_generators(store: Store) -> list[Generator]:
 
 
 def find_generator(store: Store, name: str) -> Generator:
-    """Return the generator with this name, id or alias; names go before aliases, and case does not matter for these.
+    """Return the generator with this name, id or alias.
+
+    Exact names and ids go first; then case does not matter.
 
     Raises:
         UnknownName: There is none.

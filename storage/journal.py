@@ -1,4 +1,4 @@
-"""The journal: every record ever written, in order, in checksummed lines that are on disk before a write counts.
+"""The journal: every record ever written, in order, in checksummed lines on disk before a write counts.
 
 One line is one group commit, so a torn write can only be the last line. A line reads
 `{"sum":"<16 hex>","body":{"seq":7,"format":1,"at":"...","records":[["judgment",{...}], ...]}}`
@@ -85,7 +85,7 @@ def read_entries(folder: Path, *, after: int = 0) -> Iterator[JournalEntry]:
     for path in files[start:]:
         if int(path.stem) != expected:
             raise JournalCorrupt(
-                f"{path}: entries {expected} to {int(path.stem) - 1} are missing; restore the file from a backup"
+                f"{path}: entries {expected} to {int(path.stem) - 1} are missing; restore them from a backup"
             )
         for number, body in _bodies(path):
             if _seq(body) != expected:
@@ -103,8 +103,8 @@ def _bodies(path: Path) -> Iterator[tuple[int, bytes]]:
             body = _body(line)
             if body is None:
                 raise JournalCorrupt(
-                    f"{path}, line {number}: damaged (its checksum does not fit). Restore this file from a backup, "
-                    "or move the journal aside and export what the database still has"
+                    f"{path}, line {number}: damaged (its checksum does not fit). Restore this file from a "
+                    "backup; the lines before it are whole"
                 )
             yield number, body
 

@@ -1,7 +1,7 @@
 """Opening the database so that it holds what the journal holds, whatever happened to its files.
 
-A write-ahead log or a database that cannot be read is moved to `quarantine/`, never deleted, and the journal fills
-the gap.
+A write-ahead log or a database that cannot be read is moved to `quarantine/`, never deleted, and the journal
+fills the gap.
 """
 
 import logging

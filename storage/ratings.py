@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from storage.errors import UnknownName
+from storage.raters import find_rater
 from storage.reading import Where, fetch, rows
 from storage.records import RaterKind, Rating
-from storage.raters import find_rater
 from storage.store import Store
 
 _ALIASES = {
@@ -19,7 +19,7 @@ _ALIASES = {
 
 
 def canonical_aspect(text: str) -> str:
-    """Return an aspect's one spelling: lower case, underscores, and our word for a source's (`temporal quality`)."""
+    """Return an aspect's one spelling: lower case, underscores, our word for a source's (`temporal quality`)."""
     name = "_".join(text.strip().lower().replace("-", " ").replace("_", " ").split())
     return _ALIASES.get(name, name)
 

@@ -29,21 +29,27 @@ _GROUPS = {
             FROM named JOIN pair USING (prompt_id) JOIN current_judgment USING (pair_id) GROUP BY name
         UNION ALL SELECT name, 'ratings', count(*)
             FROM named JOIN video USING (prompt_id) JOIN current_rating USING (video_id) GROUP BY name
-        UNION ALL SELECT category, 'datasets', count(*) FROM dataset WHERE category IS NOT NULL GROUP BY category
+        UNION ALL SELECT category, 'datasets', count(*)
+            FROM dataset WHERE category IS NOT NULL GROUP BY category
         UNION ALL SELECT category, 'rounds', count(*) FROM round GROUP BY category
     """,
     "by_generator": """
-        SELECT name, 'videos', count(video_id) FROM generator LEFT JOIN video USING (generator_id) GROUP BY name
+        SELECT name, 'videos', count(video_id)
+            FROM generator LEFT JOIN video USING (generator_id) GROUP BY name
         UNION ALL SELECT name, 'with_media', count(media_id)
-            FROM generator LEFT JOIN video USING (generator_id) LEFT JOIN video_media USING (video_id) GROUP BY name
+            FROM generator LEFT JOIN video USING (generator_id) LEFT JOIN video_media USING (video_id)
+            GROUP BY name
         UNION ALL SELECT name, 'ratings', count(rating_id)
-            FROM generator LEFT JOIN video USING (generator_id) LEFT JOIN current_rating USING (video_id) GROUP BY name
+            FROM generator LEFT JOIN video USING (generator_id) LEFT JOIN current_rating USING (video_id)
+            GROUP BY name
     """,
     "by_rater": """
-        SELECT name, 'judgments', count(judgment_id) FROM rater LEFT JOIN current_judgment USING (rater_id) GROUP BY name
+        SELECT name, 'judgments', count(judgment_id)
+            FROM rater LEFT JOIN current_judgment USING (rater_id) GROUP BY name
         UNION ALL SELECT name, 'pairs', count(DISTINCT pair_id)
             FROM rater LEFT JOIN current_judgment USING (rater_id) GROUP BY name
-        UNION ALL SELECT name, 'ratings', count(rating_id) FROM rater LEFT JOIN current_rating USING (rater_id) GROUP BY name
+        UNION ALL SELECT name, 'ratings', count(rating_id)
+            FROM rater LEFT JOIN current_rating USING (rater_id) GROUP BY name
     """,
     "by_round": """
         SELECT round::VARCHAR, 'generators', count(*) FROM generator GROUP BY round

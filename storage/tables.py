@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -36,7 +35,7 @@ from storage.records import (
 
 R = TypeVar("R", bound=Record)
 
-_TABLES: Mapping[type[Any], tuple[str, tuple[str, ...]]] = {
+_KINDS: Mapping[type[Any], tuple[str, tuple[str, ...]]] = {
     # Record type: (table, identity). A second record of one identity is dropped; no identity keeps them all.
     Prompt: ("prompt", ("prompt_id",)),
     Generator: ("generator", ("generator_id",)),
@@ -174,21 +173,25 @@ def _column(name: str, type_: Any) -> Column:
     return Column(name, sql_type, *converts)
 
 
-@cache
-def table_of(record_type: type[Any]) -> Table:
-    """Return the table of a record type."""
-    if record_type not in _TABLES:
-        raise TypeError(f"{record_type.__name__} is not a record that can be stored")
-    name, identity = _TABLES[record_type]
+def _table(record_type: type[Any], name: str, identity: tuple[str, ...]) -> Table:
     hints = get_type_hints(record_type)
     columns = tuple(_column(item.name, hints[item.name]) for item in fields(record_type))
     return Table(name, record_type, identity, columns)
 
 
-@cache
-def tables() -> Mapping[str, Table]:
-    """Return every table by name."""
-    return {name: table_of(record_type) for record_type, (name, _) in _TABLES.items()}
+_BY_TYPE: Mapping[type[Any], Table] = {
+    record_type: _table(record_type, name, identity) for record_type, (name, identity) in _KINDS.items()
+}
+
+TABLES: Mapping[str, Table] = {table.name: table for table in _BY_TYPE.values()}
+"""Every table by name."""
+
+
+def table_of(record_type: type[Any]) -> Table:
+    """Return the table of a record type."""
+    if record_type not in _BY_TYPE:
+        raise TypeError(f"{record_type.__name__} is not a record that can be stored")
+    return _BY_TYPE[record_type]
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class Workspace:
         workspace = cls(Path(root).absolute())
         if not workspace.exists():
             raise NotAWorkspace(
-                f"{root} is no workspace; make one with `vidpref init --workspace {root}` or name another folder"
+                f"{root} is no workspace; make one with `vidpref init --workspace {root}`, or name another"
             )
         return workspace
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from app.generation import model_folder
+from app.generation import TINY, adapter_folder
 from app.progress import Progress, no_progress
 from storage.errors import UnknownName
 from storage.records import Generator, RunEnd, RunRecord, RunStatus, record_id
@@ -68,13 +68,13 @@ def train_on(
     from training.config import flow_dpo, tiny_dpo  # noqa: PLC0415
     from training.train import train  # noqa: PLC0415
 
-    recipe = tiny_dpo if generator.model == "tiny" else flow_dpo
-    config = recipe(
-        dataset_dir,
-        store.workspace.runs_dir,
-        model=model_folder(generator),
-        parent_adapter=store.workspace.root / generator.adapter if generator.adapter else None,
-        seed=seed,
+    parent = adapter_folder(store, generator)
+    config = (
+        tiny_dpo(dataset_dir, store.workspace.runs_dir, parent_adapter=parent, seed=seed)
+        if generator.model == TINY
+        else flow_dpo(
+            dataset_dir, store.workspace.runs_dir, model=generator.model, parent_adapter=parent, seed=seed
+        )
     )
     config = replace(config, **dict(changes or {}))
     stamp = json.dumps([dataset_id, generator.generator_id, seed, dict(changes or {})], sort_keys=True)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,11 +97,13 @@ def sample_missing(
     label = f"sample {generator.name}"
     progress(label, len(present), len(planned))
     jobs = [SampleJob(key=key, prompt=plan.prompt.text, seed=plan.seed) for key, plan in missing.items()]
+    writes: list[Future[int]] = []
     for done, clip in enumerate(sample_videos(family, jobs, batch_size=batch_size), start=1):
         stored = media.ingest_frames(clip.frames, fps=clip.fps)
-        store.append(clip_records(missing[clip.job.key], generator, stored, settings))
+        writes.append(store.append(clip_records(missing[clip.job.key], generator, stored, settings)))
         progress(label, len(present) + done, len(planned))
-    store.flush()
+    for write in writes:
+        write.result()
     by_id = {video.video_id: video for video in list_videos(store, video_ids=wanted)}
     return [by_id[video_id] for video_id in wanted]
 

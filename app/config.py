@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-TEMPLATE = """# vidpref: settings of this workspace. Every line may be left out; the values shown are the defaults.
+TEMPLATE = """# vidpref: settings of this workspace. Every line may be left out; shown are the defaults.
 
 [server]
 # host = "127.0.0.1"

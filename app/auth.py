@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.accounts import secret_hash
+from app.config import ServerConfig
 from app.guess_limit import GuessLimit
 from app.passwords import password_matches
 from storage.accounts import list_accounts
 from storage.credentials import list_credentials
 from storage.records import Account, Credential, Role, record_id, utc_now
 from storage.store import Store
-
-SESSION_DAYS = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +46,11 @@ class LoginRefusedError(Exception):
 class Sessions:
     """The accounts and live credentials of one workspace."""
 
-    def __init__(self, store: Store, *, limit: GuessLimit | None = None) -> None:
+    def __init__(self, store: Store, *, config: ServerConfig) -> None:
         self._store = store
-        self._limit = limit or GuessLimit()
+        self._limit = GuessLimit(max_per_account=config.max_login_failures, lock_s=60 * config.lockout_minutes)
+        self.lifetime = timedelta(hours=config.session_hours)
+        """Of a session, from log-in."""
         # One password check takes 64 MiB and some 50 ms of a core: never more than one at a time.
         self._checker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
         self._accounts: dict[str, Account] = {}
@@ -132,7 +133,7 @@ class Sessions:
             token_hash=secret_hash(secret),
             rater_id=rater_id,
             kind="session",
-            expires_at=utc_now() + timedelta(days=SESSION_DAYS),
+            expires_at=utc_now() + self.lifetime,
         )
         await asyncio.wrap_future(self._store.append([credential]))
         self._credentials[credential.token_hash] = credential

@@ -8,15 +8,27 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from app.auth import SESSION_DAYS, LoginRefusedError, Sessions
+from app.auth import LoginRefusedError, Sessions
 from app.gate import USER_KEY
 
 _PAGE = Template((Path(__file__).parent / "static" / "login.html").read_text(encoding="utf-8"))
 
 
-def login_router(sessions: Sessions) -> APIRouter:
+def login_router(sessions: Sessions, *, secure_cookies: bool) -> APIRouter:
     """Return the log-in, one-time log-in and log-out routes."""
     router = APIRouter(include_in_schema=False)
+
+    def logged_in(request: Request, secret: str, target: str) -> Response:
+        response = RedirectResponse(target, status_code=303)
+        response.set_cookie(
+            sessions.cookie_name,
+            secret,
+            max_age=int(sessions.lifetime.total_seconds()),
+            httponly=True,
+            samesite="lax",
+            secure=secure_cookies or request.url.scheme == "https",
+        )
+        return response
 
     @router.get("/login")
     async def show(request: Request) -> Response:
@@ -34,7 +46,7 @@ def login_router(sessions: Sessions) -> APIRouter:
             secret = await sessions.log_in(name=name, password=_field(form, "password"), address=address)
         except LoginRefusedError as error:
             return _page(target=target, name=name, error=error)
-        return _logged_in(request, sessions, secret, target)
+        return logged_in(request, secret, target)
 
     @router.get("/login/once/{secret}")
     async def log_in_once(request: Request, secret: str) -> Response:
@@ -44,7 +56,7 @@ def login_router(sessions: Sessions) -> APIRouter:
             if request.scope[USER_KEY] is not None:  # The link was clicked a second time.
                 return RedirectResponse("/", status_code=303)
             return _page(target="/", error=error)
-        return _logged_in(request, sessions, session, "/")
+        return logged_in(request, session, "/")
 
     @router.post("/logout")
     async def log_out(request: Request) -> Response:
@@ -84,16 +96,3 @@ def _page(*, target: str, name: str = "", error: LoginRefusedError | None = None
         headers["Retry-After"] = str(error.retry_after_s)
         return HTMLResponse(html, status_code=429, headers=headers)
     return HTMLResponse(html, status_code=401, headers=headers)
-
-
-def _logged_in(request: Request, sessions: Sessions, secret: str, target: str) -> Response:
-    response = RedirectResponse(target, status_code=303)
-    response.set_cookie(
-        sessions.cookie_name,
-        secret,
-        max_age=SESSION_DAYS * 24 * 3600,
-        httponly=True,
-        samesite="lax",
-        secure=request.url.scheme == "https",
-    )
-    return response

@@ -118,6 +118,7 @@ class CategoryProgress(BaseModel):
     done: int = Field(description="Pairs that have all the judgments they need.")
     total: int
     mine: int = Field(description="Pairs this rater may still be given.")
+    judged_by_me: int = Field(description="Pairs this rater has judged.")
 
 
 class ProgressAnswer(BaseModel):
@@ -127,6 +128,7 @@ class ProgressAnswer(BaseModel):
     done: int
     total: int
     mine: int
+    judged_by_me: int
     categories: list[CategoryProgress]
 
 

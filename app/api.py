@@ -40,13 +40,17 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 _NOT_YOURS: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorAnswer, "description": "No such assignment, or not the caller's."}
 }
-_ENDED: dict[int | str, dict[str, Any]] = {409: {"model": ErrorAnswer, "description": "The assignment has ended."}}
+_ENDED: dict[int | str, dict[str, Any]] = {
+    409: {"model": ErrorAnswer, "description": "The assignment has ended."}
+}
 
 
 def answer(content: object, *, status: int = 200) -> Response:
     """Return a JSON response that no cache keeps."""
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    return Response(body, status_code=status, media_type="application/json", headers={"Cache-Control": "no-store"})
+    return Response(
+        body, status_code=status, media_type="application/json", headers={"Cache-Control": "no-store"}
+    )
 
 
 def api_router(desk: VoteDesk, store: Store) -> APIRouter:
@@ -86,7 +90,7 @@ def _add_assignment_routes(router: APIRouter, desk: VoteDesk) -> None:
         submission = await desk.submit(
             assignment_id,
             _user(request).rater_id,
-            body.answers,
+            {aspect.value: outcome for aspect, outcome in body.answers.items()},
             confidence=body.confidence,
             comment=body.comment,
             evidence=body.evidence,
@@ -162,7 +166,9 @@ def _add_rater_routes(router: APIRouter, desk: VoteDesk) -> None:
 
 
 def _add_information_routes(router: APIRouter, store: Store) -> None:
-    @router.get("/me", tags=["information"], summary="Who the caller is", responses={200: {"model": MeAnswer}})
+    @router.get(
+        "/me", tags=["information"], summary="Who the caller is", responses={200: {"model": MeAnswer}}
+    )
     async def me(request: Request) -> Response:
         user = _user(request)
         return answer({"name": user.name, "role": user.role})

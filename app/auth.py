@@ -15,8 +15,7 @@ from app.accounts import secret_hash
 from app.config import ServerConfig
 from app.guess_limit import GuessLimit
 from app.passwords import password_matches
-from storage.accounts import list_accounts
-from storage.credentials import list_credentials
+from storage.raters import list_accounts, list_credentials
 from storage.records import Account, Credential, Role, record_id, utc_now
 from storage.store import Store
 
@@ -48,7 +47,9 @@ class Sessions:
 
     def __init__(self, store: Store, *, config: ServerConfig) -> None:
         self._store = store
-        self._limit = GuessLimit(max_per_account=config.max_login_failures, lock_s=60 * config.lockout_minutes)
+        self._limit = GuessLimit(
+            max_per_account=config.max_login_failures, lock_s=60 * config.lockout_minutes
+        )
         self.lifetime = timedelta(hours=config.session_hours)
         """Of a session, from log-in."""
         # One password check takes 64 MiB and some 50 ms of a core: never more than one at a time.
@@ -62,7 +63,9 @@ class Sessions:
     def reload(self) -> None:
         """Read accounts and credentials anew, as after somebody else wrote them through the same store."""
         self._accounts = {account.rater_id: account for account in list_accounts(self._store)}
-        self._credentials = {credential.token_hash: credential for credential in list_credentials(self._store)}
+        self._credentials = {
+            credential.token_hash: credential for credential in list_credentials(self._store)
+        }
 
     def session_user(self, secret: str) -> User | None:
         """Return whose session cookie this is, or None."""

@@ -38,7 +38,10 @@ class GuessLimit:
         """Count one guess and return 0, or return the seconds until guessing is allowed again."""
         now = self._clock()
         self._forget_old(now)
-        keys = (((account.casefold(), address), self._max_per_account), (("", address), self._max_per_address))
+        keys = (
+            ((account.casefold(), address), self._max_per_account),
+            (("", address), self._max_per_address),
+        )
         for key, limit in keys:
             count = self._counts.get(key)
             if count is not None and count.guesses >= limit:

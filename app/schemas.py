@@ -93,7 +93,9 @@ class JudgmentsAnswer(BaseModel):
 
     assignment_id: str
     duplicate: bool = Field(description="The same answers had been stored before; nothing was added.")
-    late: bool = Field(description="The lease had ended: kept and marked, not counted towards the pair's quota.")
+    late: bool = Field(
+        description="The lease had ended: kept and marked, not counted towards the pair's quota."
+    )
 
 
 class SkipRequest(BaseModel):

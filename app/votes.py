@@ -6,10 +6,11 @@ needs to know about a pair (its prompt, its clips) is held in memory, so that th
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from annotation.assignment import Lease, Progress, QueuePair, Submission, WorkQueue
 from annotation.errors import UnknownAssignment
@@ -32,6 +33,8 @@ from storage.videos import media_of
 logger = logging.getLogger(__name__)
 
 EXPIRY_EVERY_S = 5.0
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -99,9 +102,17 @@ class VoteDesk:
             InvalidAnswer: An answer is not one of those offered.
         """
         while True:
-            await self._recall(assignment_id, rater_id)
-            submission = self.queue.submit(
-                assignment_id, rater_id, answers, confidence=confidence, comment=comment, evidence=evidence
+            submission = await self._known(
+                assignment_id,
+                rater_id,
+                lambda: self.queue.submit(
+                    assignment_id,
+                    rater_id,
+                    answers,
+                    confidence=confidence,
+                    comment=comment,
+                    evidence=evidence,
+                ),
             )
             if submission.pending_of is None:
                 break
@@ -134,8 +145,9 @@ class VoteDesk:
             UnknownAssignment: No such assignment of this rater.
             LeaseEnded: It is over.
         """
-        await self._recall(assignment_id, rater_id)
-        return self.queue.heartbeat(assignment_id, rater_id)
+        return await self._known(
+            assignment_id, rater_id, lambda: self.queue.heartbeat(assignment_id, rater_id)
+        )
 
     async def give_back(self, assignment_id: str, rater_id: str) -> None:
         """End a lease without an answer.
@@ -143,8 +155,10 @@ class VoteDesk:
         Raises:
             UnknownAssignment: No such assignment of this rater.
         """
-        await self._recall(assignment_id, rater_id)
-        await self._durable(self.queue.give_back(assignment_id, rater_id))
+        ends = await self._known(
+            assignment_id, rater_id, lambda: self.queue.give_back(assignment_id, rater_id)
+        )
+        await self._durable(ends)
 
     async def skip(self, assignment_id: str, rater_id: str, reason: str) -> None:
         """End a lease without an answer and never show the pair to this rater again.
@@ -153,8 +167,10 @@ class VoteDesk:
             UnknownAssignment: No such assignment of this rater.
             LeaseEnded: It was answered.
         """
-        await self._recall(assignment_id, rater_id)
-        await self._durable(self.queue.skip(assignment_id, rater_id, reason))
+        ends = await self._known(
+            assignment_id, rater_id, lambda: self.queue.skip(assignment_id, rater_id, reason)
+        )
+        await self._durable(ends)
 
     def undo(self, rater_id: str) -> dict[str, object] | None:
         """Return the pair this rater judged last, with the answers given; None where there is none to go back to."""
@@ -182,7 +198,9 @@ class VoteDesk:
         return {
             "category": category,
             **_progress(self.queue.progress(rater_id, category)),
-            "categories": [{"name": name, **_progress(by_name[name])} for name in names if by_name[name].total],
+            "categories": [
+                {"name": name, **_progress(by_name[name])} for name in names if by_name[name].total
+            ],
         }
 
     def check_category(self, category: str | None) -> None:
@@ -231,15 +249,20 @@ class VoteDesk:
         if records:
             await asyncio.shield(asyncio.wrap_future(self._store.append(records)))
 
-    async def _recall(self, assignment_id: str, rater_id: str) -> None:
-        """Bring an assignment that the queue has forgotten (a restart, long ago) back from the store."""
-        if self.queue.knows(assignment_id):
-            return
-        assignment = await asyncio.to_thread(find_assignment, self._store, assignment_id)
-        if assignment is None or assignment.rater_id != rater_id:
-            raise UnknownAssignment(assignment_id)
-        history = await asyncio.to_thread(assignment_history, self._store, assignment_id)
-        self.queue.remember(assignment, ended=history.ended, judgments=history.judgments)
+    async def _known(self, assignment_id: str, rater_id: str, action: Callable[[], T]) -> T:
+        """Do something with an assignment, fetching it from the store if the queue has forgotten it.
+
+        It has after a restart, and long after the end; an answer that comes then is still understood.
+        """
+        try:
+            return action()
+        except UnknownAssignment:
+            assignment = await asyncio.to_thread(find_assignment, self._store, assignment_id)
+            if assignment is None or assignment.rater_id != rater_id:
+                raise
+            history = await asyncio.to_thread(assignment_history, self._store, assignment_id)
+            self.queue.remember(assignment, ended=history.ended, judgments=history.judgments)
+            return action()
 
 
 def utc_text(moment: datetime) -> str:

@@ -1,0 +1,55 @@
+"""Putting the Gradio pages into the server.
+
+Each page is an application of its own: what one may ask for is then decided per address, by the gate, for the
+page's events as well as for the page.
+"""
+
+import os
+
+from fastapi import FastAPI, Request
+from starlette.responses import RedirectResponse
+
+from app.gate import USER_KEY
+
+# Read by Gradio when it is imported.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import gradio as gr  # noqa: E402
+
+from app.pages import annotate  # noqa: E402
+from app.pages.theme import SITE_SCRIPT, STYLES, site_theme  # noqa: E402
+from storage.store import Store  # noqa: E402
+
+
+def mount_pages(app: FastAPI, store: Store) -> None:
+    """Mount Annotate at `/`, Browse at `/browse/` and Rounds at `/rounds/`."""
+    _mount(app, annotate.build_annotate_page(), path="/", head=annotate.HEAD)
+
+
+def _mount(app: FastAPI, page: gr.Blocks, *, path: str, head: str = "") -> None:
+    gr.mount_gradio_app(
+        app,
+        page,
+        path=path,
+        auth_dependency=_user_name,
+        theme=site_theme(),
+        head=STYLES + head + SITE_SCRIPT,
+        show_error=False,
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        max_file_size=0,
+    )
+    if path != "/":
+
+        @app.get(path, include_in_schema=False)
+        async def with_slash() -> RedirectResponse:
+            return RedirectResponse(f"{path}/")
+
+
+def _user_name(request: Request) -> str | None:
+    user = request.scope.get(USER_KEY)
+    return None if user is None else user.rater_id

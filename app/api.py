@@ -82,8 +82,8 @@ def _add_assignment_routes(router: APIRouter, desk: VoteDesk) -> None:
         "/assignments/{assignment_id}/judgments",
         tags=["annotate"],
         summary="Judge a pair",
-        description="Answered when the judgment is durable. Sent twice, it is stored once; different answers for "
-        "the same assignment correct the earlier ones.",
+        description="Answered when the judgment is durable. Sent twice, it is stored once; different "
+        "answers for the same assignment correct the earlier ones.",
         responses={200: {"model": JudgmentsAnswer, "description": "Stored."}, **_NOT_YOURS},
     )
     async def judge(request: Request, assignment_id: str, body: JudgmentsRequest) -> Response:
@@ -177,8 +177,8 @@ def _add_information_routes(router: APIRouter, store: Store) -> None:
         "/stats",
         tags=["information"],
         summary="How much there is of everything",
-        description="The same as `vidpref stats --format json`. Annotators get it without the names of generators "
-        "and raters.",
+        description="The same as `vidpref stats --format json`. Annotators get it without the names of "
+        "generators and raters.",
     )
     async def show_stats(request: Request) -> Response:
         numbers = dict(await asyncio.to_thread(stats, store))

@@ -1,8 +1,8 @@
-"""Who is asking: sessions (cookie), API tokens (bearer) and one-time log-ins, held in memory beside the store.
+"""Who is asking: sessions (cookie), API tokens (bearer) and one-time log-ins, held in memory.
 
-Accounts and credentials are read once, at start; after that a request costs one dictionary look-up. Every change
-is written to the store before it is answered. A cookie and a token are both 256 random bits of which only the
-SHA-256 is kept.
+Accounts and credentials are read once, at start; after that a request costs one dictionary look-up. Every
+change is written to the store before it is answered. A cookie and a token are both 256 random bits of which
+only the SHA-256 is kept.
 """
 
 import asyncio
@@ -115,7 +115,8 @@ class Sessions:
         user = self._user_of(secret, kind="one_time")
         if user is None:
             raise LoginRefusedError(
-                "This log-in link was used before or has expired. Ask for a new one, or log in with your password."
+                "This log-in link was used before or has expired. "
+                "Ask for a new one, or log in with your password."
             )
         # Taken out before the first await: of two clicks at once, one gets in.
         await self._revoke(secret)

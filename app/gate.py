@@ -1,8 +1,8 @@
 """The gate before every route: who is asking, may they ask this, and is the request sane.
 
-Plain ASGI, because it runs for every request of the hot path. Log-in, roles per path, cross-site requests, body
-sizes and security headers are decided here and nowhere else; which *objects* a user may touch (an assignment, a
-media token) is decided by the routes.
+Plain ASGI, because it runs for every request of the hot path. Log-in, roles per path, cross-site requests,
+body sizes and security headers are decided here and nowhere else; which *objects* a user may touch (an
+assignment, a media token) is decided by the routes.
 """
 
 import json
@@ -61,7 +61,7 @@ class Refusal:
 
 
 class Gate:
-    """ASGI middleware; puts the `User` into the scope or answers 401, 403, 404, 411, 413 or a redirect itself."""
+    """ASGI middleware; puts the `User` into the scope, or answers with an error or a redirect itself."""
 
     def __init__(self, app: Any, *, sessions: Sessions) -> None:
         self._app = app

@@ -18,18 +18,6 @@ def login_router(sessions: Sessions, *, secure_cookies: bool) -> APIRouter:
     """Return the log-in, one-time log-in and log-out routes."""
     router = APIRouter(include_in_schema=False)
 
-    def logged_in(request: Request, secret: str, target: str) -> Response:
-        response = RedirectResponse(target, status_code=303)
-        response.set_cookie(
-            sessions.cookie_name,
-            secret,
-            max_age=int(sessions.lifetime.total_seconds()),
-            httponly=True,
-            samesite="lax",
-            secure=secure_cookies or request.url.scheme == "https",
-        )
-        return response
-
     @router.get("/login")
     async def show(request: Request) -> Response:
         target = safe_target(request.query_params.get("next", ""))
@@ -46,23 +34,21 @@ def login_router(sessions: Sessions, *, secure_cookies: bool) -> APIRouter:
             secret = await sessions.log_in(name=name, password=_field(form, "password"), address=address)
         except LoginRefusedError as error:
             return _page(target=target, name=name, error=error)
-        return logged_in(request, secret, target)
+        return _logged_in(request, sessions, secret, target=target, secure_cookies=secure_cookies)
 
-    @router.get("/login/once/{secret}")
-    async def log_in_once(request: Request, secret: str) -> Response:
+    @router.get("/login/once/{link_secret}")
+    async def log_in_once(request: Request, link_secret: str) -> Response:
         try:
-            session = await sessions.log_in_once(secret)
+            secret = await sessions.log_in_once(link_secret)
         except LoginRefusedError as error:
             if request.scope[USER_KEY] is not None:  # The link was clicked a second time.
                 return RedirectResponse("/", status_code=303)
             return _page(target="/", error=error)
-        return logged_in(request, session, "/")
+        return _logged_in(request, sessions, secret, target="/", secure_cookies=secure_cookies)
 
     @router.post("/logout")
     async def log_out(request: Request) -> Response:
-        secret = request.cookies.get(sessions.cookie_name)
-        if secret:
-            await sessions.log_out(secret)
+        await sessions.log_out(request.cookies.get(sessions.cookie_name, ""))
         response = RedirectResponse("/login", status_code=303)
         response.delete_cookie(sessions.cookie_name, httponly=True, samesite="lax")
         return response
@@ -71,7 +57,7 @@ def login_router(sessions: Sessions, *, secure_cookies: bool) -> APIRouter:
 
 
 def safe_target(target: str) -> str:
-    """Return the path to go to after logging in: the one asked for if it lies on this server, else the start."""
+    """Return where to go after logging in: the path asked for if it lies on this server, else the start."""
     starts_here = target.startswith("/") and not target.startswith(("//", "/\\"))
     return target if starts_here and target.isprintable() and not target.startswith("/login") else "/"
 
@@ -94,5 +80,19 @@ def _page(*, target: str, name: str = "", error: LoginRefusedError | None = None
         return HTMLResponse(html, headers=headers)
     if error.retry_after_s > 0:
         headers["Retry-After"] = str(error.retry_after_s)
-        return HTMLResponse(html, status_code=429, headers=headers)
-    return HTMLResponse(html, status_code=401, headers=headers)
+    return HTMLResponse(html, status_code=429 if error.retry_after_s > 0 else 401, headers=headers)
+
+
+def _logged_in(
+    request: Request, sessions: Sessions, secret: str, *, target: str, secure_cookies: bool
+) -> Response:
+    response = RedirectResponse(target, status_code=303)
+    response.set_cookie(
+        sessions.cookie_name,
+        secret,
+        max_age=int(sessions.lifetime.total_seconds()),
+        httponly=True,
+        samesite="lax",
+        secure=secure_cookies or request.url.scheme == "https",
+    )
+    return response

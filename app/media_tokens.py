@@ -1,7 +1,7 @@
 """Opaque names under which an annotator's browser gets the two clips of a pair.
 
-A token is 128 random bits, made per assignment and side, and works for the rater it was made for alone. It tells
-nothing about the clip: the same clip has another token each time it is shown.
+A token is 128 random bits, made per assignment and side, and works for the rater it was made for alone. It
+tells nothing about the clip: the same clip has another token each time it is shown.
 """
 
 import secrets

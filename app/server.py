@@ -1,4 +1,4 @@
-"""The served app: one FastAPI application with the API, media, log-in and the Gradio pages behind one gate."""
+"""The served app: API, media, log-in and the Gradio pages behind one gate."""
 
 import asyncio
 import contextlib
@@ -53,8 +53,9 @@ class PageFiles(StaticFiles):
 
 
 def create_app(store: Store, config: ServerConfig) -> FastAPI:
-    """Return the application for an open store. It reads accounts and open work at once and keeps them in memory.
+    """Return the application for an open store.
 
+    It reads accounts and open work at once and keeps them in memory.
     `app.state` holds `sessions` and `desk`, for whoever shares the store with the server.
     """
     sessions = Sessions(store, config=config)

@@ -1,7 +1,8 @@
 """The desk between the queue of open work and the store: hands out pairs, takes answers, writes both down.
 
 The queue decides in memory, the store makes it durable, and nothing is answered before it is. What a request
-needs to know about a pair (its prompt, its clips) is held in memory, so that the hot path never reads the database.
+needs to know about a pair (its prompt, its clips) is held in memory, so that the hot path never reads the
+database.
 """
 
 import asyncio
@@ -173,7 +174,7 @@ class VoteDesk:
         await self._durable(ends)
 
     def undo(self, rater_id: str) -> dict[str, object] | None:
-        """Return the pair this rater judged last, with the answers given; None where there is none to go back to."""
+        """Return the pair this rater judged last, with the answers given; None where there is none."""
         lease = self.queue.undo(rater_id)
         if lease is None or lease.answers is None:
             return None
@@ -215,7 +216,7 @@ class VoteDesk:
             await asyncio.sleep(EXPIRY_EVERY_S)
             unwritten += self.queue.expire()
             if not unwritten or self._store.read_only:
-                continue  # Tried again with the next ones: these rows only say what the queue has done already.
+                continue  # They wait: these rows only say what the queue has done already.
             await self._durable(unwritten)
             unwritten = []
 

@@ -25,12 +25,17 @@ HEAD = "".join(
 )
 
 
+_MOUNT = """
+import("/ui/pair_player.js").then((player) => player.mount(element.querySelector(".vp-mount")));
+"""
+
+
 def build_annotate_page() -> gr.Blocks:
     """Return the page where a rater compares two clips."""
     with gr.Blocks(title="Annotate · vidpref", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(
             html_template='<div class="vp-mount"></div>',
-            js_on_load='import("/ui/pair_player.js").then((player) => player.mount(element.querySelector(".vp-mount")))',
+            js_on_load=_MOUNT,
             apply_default_css=False,
             elem_id="pair-player",
         )

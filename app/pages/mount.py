@@ -4,21 +4,14 @@ Each page is an application of its own: what one may ask for is then decided per
 page's events as well as for the page.
 """
 
-import os
-
+import gradio as gr
 from fastapi import FastAPI, Request
 from starlette.responses import RedirectResponse
 
 from app.gate import USER_KEY
-
-# Read by Gradio when it is imported.
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-
-import gradio as gr  # noqa: E402
-
-from app.pages import annotate  # noqa: E402
-from app.pages.theme import SITE_SCRIPT, STYLES, site_theme  # noqa: E402
-from storage.store import Store  # noqa: E402
+from app.pages import annotate
+from app.pages.theme import SITE_SCRIPT, STYLES, site_theme
+from storage.store import Store
 
 
 def mount_pages(app: FastAPI, store: Store) -> None:

@@ -34,7 +34,7 @@ def open_assignments(store: Store) -> list[Assignment]:
 
 
 def expired_assignments(store: Store) -> list[Assignment]:
-    """Return the assignments without an end whose first lease has run out: the server ends them at its start."""
+    """Return the assignments without an end whose first lease has run out: a server ends them."""
     where = Where().add(_NO_END + " AND expires_at <= ?", utc_now())
     return fetch(store, Assignment, where)
 

@@ -1,0 +1,130 @@
+"""Opening the database so that it holds what the journal holds, whatever happened to its files.
+
+A write-ahead log or a database that cannot be read is moved to `quarantine/`, never deleted, and the journal
+fills the gap.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from storage.applying import last_applied, replay
+from storage.errors import JournalCorrupt
+from storage.journal import Journal
+from storage.migrate import migrate
+from storage.records import utc_now
+from storage.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+_SETTINGS: Mapping[str, str | bool | int | float | list[str]] = {
+    "threads": min(4, os.cpu_count() or 1),
+    "memory_limit": "2GB",
+    "autoinstall_known_extensions": False,  # a query never tries the network
+    "autoload_known_extensions": False,
+    "enable_external_access": False,  # SQL reads and writes no files
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What opening had to repair. `clean` when nothing."""
+
+    entries_replayed: int = 0
+    """Journal entries that the database lacked."""
+    moved: tuple[Path, ...] = ()
+    """Damaged files, at the place they were moved to."""
+    torn_bytes: int = 0
+    """Length of an unfinished write at the journal's end; it had never been acknowledged."""
+
+    @property
+    def clean(self) -> bool:
+        """Say whether nothing had to be repaired."""
+        return self == Recovery()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open database that holds all of its journal, and the journal's open end."""
+
+    connection: duckdb.DuckDBPyConnection
+    journal: Journal
+    recovery: Recovery
+
+
+def connect(database: Path, *, checkpoint_bytes: int | None = None) -> duckdb.DuckDBPyConnection:
+    """Open the DuckDB file read-write with our settings."""
+    settings = dict(_SETTINGS) | {"temp_directory": str(database.parent / "tmp")}
+    if checkpoint_bytes is not None:
+        settings["checkpoint_threshold"] = f"{checkpoint_bytes} B"
+    return duckdb.connect(str(database), config=settings)
+
+
+def quarantine_folder(workspace: Workspace) -> Path:
+    """Return the path of a fresh folder for damaged files, named after the time."""
+    return workspace.quarantine_dir / utc_now().strftime("%Y%m%dT%H%M%S.%f")
+
+
+def open_database(
+    workspace: Workspace, *, checkpoint_bytes: int | None = None, segment_bytes: int | None = None
+) -> Opened:
+    """Open database and journal and bring the first up to the second. The workspace must be locked.
+
+    Raises:
+        NewerSchema: A newer program wrote the workspace.
+        JournalCorrupt: The journal is damaged before its end, or lacks entries that the database has.
+    """
+    folder = quarantine_folder(workspace)
+    options = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
+    journal = Journal(workspace.journal_dir, quarantine=folder, **options)
+    moved: list[Path] = []
+    connection = _connect_or_quarantine(workspace, folder, moved, checkpoint_bytes)
+    try:
+        migrate(connection)
+        _check_order(connection, journal, workspace)
+        replayed = replay(connection, workspace.journal_dir)
+    except BaseException:
+        journal.close()
+        connection.close()
+        raise
+    recovery = Recovery(entries_replayed=replayed, moved=tuple(moved), torn_bytes=journal.torn_bytes)
+    if not recovery.clean:
+        logger.warning("workspace %s was repaired while opening: %s", workspace.root, recovery)
+    return Opened(connection, journal, recovery)
+
+
+def _connect_or_quarantine(
+    workspace: Workspace, folder: Path, moved: list[Path], checkpoint_bytes: int | None
+) -> duckdb.DuckDBPyConnection:
+    """Open the file; on damage set first the log and then the database aside, and try again."""
+    for suspect in (workspace.wal, workspace.database):
+        try:
+            return connect(workspace.database, checkpoint_bytes=checkpoint_bytes)
+        except duckdb.Error as error:
+            if suspect.exists():
+                logger.error("%s cannot be read (%s); moving it to %s", suspect, error, folder)
+                moved.append(move_aside(suspect, folder))
+            elif suspect == workspace.database:
+                raise
+    return connect(workspace.database, checkpoint_bytes=checkpoint_bytes)
+
+
+def move_aside(path: Path, folder: Path) -> Path:
+    """Move a file into the quarantine folder and return its new place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / path.name
+    path.rename(target)
+    return target
+
+
+def _check_order(connection: duckdb.DuckDBPyConnection, journal: Journal, workspace: Workspace) -> None:
+    applied = last_applied(connection)
+    if applied > journal.last_seq:
+        raise JournalCorrupt(
+            f"the database has entries up to {applied}, the journal in {workspace.journal_dir} ends at "
+            f"{journal.last_seq}: restore the journal's files from a backup"
+        )

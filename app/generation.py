@@ -2,8 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 
 from app.progress import Progress, no_progress
 from app.prompts import ensure_tiny_prompts
@@ -69,7 +71,7 @@ def sample_missing(
 ) -> list[Video]:
     """Sample every clip of the request that the workspace does not hold yet, and return all of them.
 
-    Each batch is durable before the next one starts, so an interrupted call goes on where it stopped.
+    Clips are stored as they come, so an interrupted call goes on where it stopped.
 
     Raises:
         ValueError: The generator cannot sample (an imported source), or no prompts are given.
@@ -81,64 +83,34 @@ def sample_missing(
     if not prompts:
         raise ValueError("there are no prompts to sample; add some with `vidpref import prompts FILE`")
     # Imported when sampling is asked for: torch and diffusers take seconds to load.
-    from training.sampling import sample_settings  # noqa: PLC0415
+    from training.families.load import load_family  # noqa: PLC0415
+    from training.sampling import SampleJob, describe_settings, sample_videos  # noqa: PLC0415
 
-    model = model_folder(generator)
-    settings = sample_settings(model)
+    family = load_family(generator.model, adapter=adapter_folder(store, generator))
+    settings = describe_settings(family, family.defaults, batch_size)
     planned = plan_videos(
-        generator=generator,
-        prompts=prompts,
-        per_prompt=per_prompt,
-        seed=seed,
-        settings=settings.as_record(),
+        generator=generator, prompts=prompts, per_prompt=per_prompt, seed=seed, settings=settings
     )
     wanted = [plan.video_id for plan in planned]
     present = {video.video_id for video in list_videos(store, video_ids=wanted, with_media=True)}
-    missing = [plan for plan in planned if plan.video_id not in present]
+    missing = {plan.video_id: plan for plan in planned if plan.video_id not in present}
     label = f"sample {generator.name}"
-    progress(label, len(planned) - len(missing), len(planned))
-    done = len(planned) - len(missing)
-    for records in _sampled_batches(store, media, generator, missing, model, batch_size):
-        store.write(records)
-        done += sum(isinstance(record, Video) for record in records)
-        progress(label, done, len(planned))
+    progress(label, len(present), len(planned))
+    jobs = [SampleJob(key=key, prompt=plan.prompt.text, seed=plan.seed) for key, plan in missing.items()]
+    writes: list[Future[int]] = []
+    for done, clip in enumerate(sample_videos(family, jobs, batch_size=batch_size), start=1):
+        stored = media.ingest_frames(clip.frames, fps=clip.fps)
+        writes.append(store.append(clip_records(missing[clip.job.key], generator, stored, settings)))
+        progress(label, len(present) + done, len(planned))
+    for write in writes:
+        write.result()
     by_id = {video.video_id: video for video in list_videos(store, video_ids=wanted)}
     return [by_id[video_id] for video_id in wanted]
 
 
-def model_folder(generator: Generator) -> str:
-    """Return what the generator's pipeline is loaded from: a folder or a Hub name."""
-    return str(tiny.model_dir()) if generator.model == TINY else generator.model
-
-
-def _sampled_batches(
-    store: Store,
-    media: MediaStore,
-    generator: Generator,
-    missing: Sequence[PlannedVideo],
-    model: str,
-    batch_size: int,
-) -> Iterator[list[Record]]:
-    if not missing:
-        return
-    from training.families.load import load_family  # noqa: PLC0415 - torch, only when there is work
-    from training.sampling import SampleJob, sample_settings, sample_videos  # noqa: PLC0415
-
-    adapter = store.workspace.root / generator.adapter if generator.adapter else None
-    family = load_family(model, adapter=adapter)
-    settings = sample_settings(model)
-    jobs = [SampleJob(key=plan.video_id, prompt=plan.prompt.text, seed=plan.seed) for plan in missing]
-    plans = {plan.video_id: plan for plan in missing}
-    batch: list[Record] = []
-    for clip in sample_videos(family, jobs, settings, batch_size=batch_size):
-        plan = plans[clip.job.key]
-        stored = media.ingest_frames(clip.frames, fps=clip.fps)
-        batch += clip_records(plan, generator, stored, settings.as_record())
-        if len(batch) >= 3 * batch_size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def adapter_folder(store: Store, generator: Generator) -> Path | None:
+    """Return the generator's adapter folder, or None for a base model."""
+    return store.workspace.root / generator.adapter if generator.adapter else None
 
 
 def clip_records(

@@ -8,12 +8,11 @@ from annotation.pairing import make_pairs
 from annotation.scorers.builtin import BuiltinScorer
 from app.progress import Progress, no_progress
 from storage.clips import read_frames
-from storage.errors import UnknownName
 from storage.generators import find_generator
 from storage.judgments import list_judgments
 from storage.media import media_file
 from storage.pairs import list_pairs
-from storage.prompts import get_prompts, list_categories
+from storage.prompts import get_prompts, require_category
 from storage.ratings import canonical_aspect, list_ratings, mean_ratings
 from storage.records import Judgment, Pair, Rater, RaterKind, Rating, Split, Video, record_id
 from storage.store import Store
@@ -163,7 +162,8 @@ def pair_category(
         UnknownName: The category or generator does not exist.
         ValueError: The strategy needs scores and none are given, or nothing of the source is rated.
     """
-    check_category(store, category)
+    if category is not None:
+        require_category(store, category)
     generator_id = find_generator(store, generator).generator_id if generator else None
     videos = list_videos(
         store, category=category, generator_id=generator_id, split=Split.TRAIN, with_media=True
@@ -196,7 +196,8 @@ def judge_category(
         UnknownName: The category does not exist.
         ValueError: `rater` is neither.
     """
-    check_category(store, category)
+    if category is not None:
+        require_category(store, category)
     pairs = list_pairs(store, category=category)
     if rater != BUILTIN:
         return judge_with_ratings(store, pairs, *parse_score_source(rater))
@@ -209,15 +210,6 @@ def score_category(store: Store, *, category: str | None, progress: Progress = n
     Raises:
         UnknownName: The category does not exist.
     """
-    check_category(store, category)
+    if category is not None:
+        require_category(store, category)
     return len(score_videos(store, list_videos(store, category=category, with_media=True), progress=progress))
-
-
-def check_category(store: Store, category: str | None) -> None:
-    """Refuse a category that no prompt has.
-
-    Raises:
-        UnknownName: It names the categories there are.
-    """
-    if category is not None and category not in (known := list_categories(store)):
-        raise UnknownName("category", category, sorted(known))

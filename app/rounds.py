@@ -16,8 +16,8 @@ from app.generation import TINY, sample_missing
 from app.labelling import judge_with_builtin, score_videos
 from app.progress import Progress, no_progress
 from app.prompts import ensure_tiny_prompts
-from app.training_runs import TrainingOutcome, train_on
-from storage.errors import UnknownName
+from app.training_runs import TrainingOutcome, carry_out, plan_run, register_failure, register_result
+from storage.errors import UnknownName, VidprefError
 from storage.generators import find_generator, list_generators
 from storage.media import MediaStore
 from storage.prompts import list_categories, list_prompts
@@ -203,20 +203,23 @@ def base_of(store: Store, generator: Generator) -> Generator:
 def _train(
     loop: Loop, category: str, generator: Generator, dataset: DatasetRecord, number: int
 ) -> TrainingOutcome:
-    changes = {} if loop.config.num_steps is None else {"steps": loop.config.num_steps}
+    steps = loop.config.num_steps
     with loop.timed("train"):
-        return train_on(
+        plan = plan_run(
             loop.store,
             dataset_dir=loop.store.workspace.root / dataset.path,
-            dataset_id=dataset.dataset_id,
-            category=category,
             generator=generator,
             name=f"{category}-r{number}",
             round_number=number,
             seed=loop.config.seed,
-            changes=changes,
-            progress=loop.progress,
+            changes={} if steps is None else {"steps": steps},
         )
+        try:
+            adapter = carry_out(plan, progress=loop.progress)
+        except VidprefError as error:
+            register_failure(loop.store, plan, error)
+            raise
+        return register_result(loop.store, plan, adapter)
 
 
 def _prompts(store: Store, category: str, split: Split, limit: int) -> list[Prompt]:

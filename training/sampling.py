@@ -3,8 +3,8 @@
 A clip's pixels depend on the weights, its prompt, its own seed and the settings. They do not depend on which
 other clips share its batch: starting noise comes from the clip's seed alone, and a short batch is filled up
 with copies, so that every matrix product has the same shape and hence the same order of summation. The batch
-size itself is one of the settings: another size may round differently in the last bit of a float and, now and
-then, move a pixel by one.
+size itself is one of the settings: another size, or another number of threads, may round differently in the
+last bit of a float and, now and then, move a pixel by one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -80,8 +80,7 @@ def sample_videos(
 def describe_settings(
     family: VideoFamily, settings: SampleSettings, batch_size: int
 ) -> dict[str, str | int | float | bool]:
-    """Return what is recorded with each video: two clips with equal prompt, seed and this have equal
-    pixels."""
+    """Return what is recorded with each video: with equal prompt and seed, equal values mean equal pixels."""
     return {
         **settings.to_dict(),
         "batch_size": batch_size,
@@ -89,6 +88,7 @@ def describe_settings(
         "model_hash": family.model_hash,
         "adapter_hash": family.adapter_hash,
         "device": family.device.type,
+        "num_threads": torch.get_num_threads(),
     }
 
 

@@ -1,7 +1,8 @@
-"""Import of FETV: prompts, five sources of videos, ratings of three people, automatic metrics, clips where present.
+"""Import of FETV: prompts, five sources of videos, ratings of three people, automatic metrics, clips.
 
-Liu et al., "FETV: A Benchmark for Fine-Grained Evaluation of Open-Domain Text-to-Video Generation", arXiv 2311.01813.
-The folder's layout is that of the public evaluation repository, with the clips as `clips/<source>/<prompt>.mp4`.
+Liu et al., "FETV: A Benchmark for Fine-Grained Evaluation of Open-Domain Text-to-Video Generation", 2023,
+arXiv 2311.01813. The folder is laid out as in the public evaluation repository; clips lie, where there are
+any, in `clips/<source>/<prompt number>.mp4`.
 """
 
 import json
@@ -292,7 +293,7 @@ def _video(found: _Import, source: str, number: int) -> Video:
 
 def _generator(name: str) -> Generator:
     return Generator(
-        generator_id=record_id("generator", SOURCE, name),
+        generator_id=record_id("generator", name),
         name=name,
         family="external",
         model="",

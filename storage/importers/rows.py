@@ -44,7 +44,7 @@ def read_rows(path: Path, *, required: tuple[str, ...], report: ImportReport) ->
 
 
 def read_json_lines(path: Path, report: ImportReport) -> Iterator[Row]:
-    """Yield the objects of a JSON-lines file; lines that hold none go to the report, blank ones are passed over.
+    """Yield the objects of a JSON-lines file; lines that hold none go to the report, blank ones are ignored.
 
     Raises:
         ImportRefused: the file cannot be opened.

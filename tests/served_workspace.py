@@ -62,7 +62,9 @@ def make_workspace(
     workspace = Workspace.create(root)
     with Store.open(root) as store:
         generators = [
-            Generator(generator_id=record_id("generator", name), name=name, family="wan", model="tiny", round=number)
+            Generator(
+                generator_id=record_id("generator", name), name=name, family="wan", model="tiny", round=number
+            )
             for number, name in enumerate(GENERATOR_NAMES)
         ]
         prompts = [

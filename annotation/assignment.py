@@ -12,20 +12,18 @@ they have judged, skipped or hold; an answer that comes after its lease has ende
 never counted.
 """
 
-import hashlib
 import heapq
 import secrets
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from random import Random
 
 from annotation.answers import Answers, answers_of, check_answers, judgments_from
 from annotation.errors import InvalidAnswer, LeaseEnded, UnknownAssignment
-from annotation.open_pairs import Key, OpenPairs
+from annotation.pair_board import PairBoard, PairState, Progress, QueuePair
 from storage.records import (
     Aspect,
     Assignment,
@@ -37,18 +35,7 @@ from storage.records import (
     utc_now,
 )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueuePair:
-    """A pair with what is already known about it, as the queue is filled."""
-
-    pair: Pair
-    categories: tuple[str, ...]
-    """The categories of its prompt."""
-    done_by: frozenset[str] = frozenset()
-    """Raters with a valid (not late) judgment: each fills one place of the pair's quota."""
-    skipped_by: frozenset[str] = frozenset()
-    """Raters who shall not see it again although they fill no place."""
+__all__ = ["Lease", "Progress", "QueuePair", "Submission", "WorkQueue"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,51 +71,12 @@ class Submission:
     """An answer to the same assignment that is still being written."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a category is, and how much of it is left for one rater."""
-
-    total: int
-    done: int
-    """Pairs whose quota of raters is full."""
-    yours: int
-    """Pairs this rater has judged."""
-    remaining_for_you: int
-    """Pairs this rater could be given now, with those they hold."""
-
-
-@dataclass(slots=True, eq=False)
-class _PairState:
-    pair: Pair
-    categories: tuple[str, ...]
-    age_rank: int
-    num_votes: int
-    raters: set[str]
-    """Everybody who has answered (validly), skipped or holds it."""
-    num_leases: int = 0
-    order_balance: int = 0
-    """Times shown with A on the left minus times with B there, returned and expired leases left out."""
-    last_a_left: bool | None = None
-
-    @property
-    def key(self) -> Key:
-        return (-self.pair.priority, self.num_votes + self.num_leases, self.age_rank)
-
-    @property
-    def is_done(self) -> bool:
-        return self.num_votes >= self.pair.raters_per_pair
-
-    @property
-    def has_room(self) -> bool:
-        return self.num_votes + self.num_leases < self.pair.raters_per_pair
-
-
 @dataclass(slots=True, eq=False)
 class _Held:
     """An assignment, its lease, and what was answered."""
 
     assignment: Assignment
-    state: _PairState
+    state: PairState
     expires_at: datetime
     ended: EndReason | None = None
     """None while the lease runs."""
@@ -138,6 +86,10 @@ class _Held:
     revision: int = -1
     pending: Submission | None = None
     pending_answers: Answers | None = None
+
+    @property
+    def a_left(self) -> bool:
+        return self.assignment.left_video_id == self.state.pair.video_a_id
 
     @property
     def assignment_id(self) -> str:
@@ -177,16 +129,11 @@ class WorkQueue:
         self._lock = threading.Lock()
         self._lease = timedelta(seconds=lease_s)
         self._clock = clock
-        self._seed = secrets.randbits(64) if seed is None else seed
-        self._random = Random(self._seed)
+        self._board = PairBoard(
+            seed=secrets.randbits(64) if seed is None else seed, random_share=random_share
+        )
         self._max_open = max_open
-        self._random_share = random_share
         self._history = history
-        self._states: dict[str, _PairState] = {}
-        self._open_pairs: dict[str | None, OpenPairs[_PairState]] = {None: OpenPairs()}
-        self._num_pairs: Counter[str | None] = Counter()
-        self._num_done: Counter[str | None] = Counter()
-        self._num_yours: Counter[tuple[str, str | None]] = Counter()
         self._held: dict[str, _Held] = {}
         self._held_by: dict[str, dict[str, _Held]] = {}
         self._last_answered: dict[str, _Held] = {}
@@ -200,10 +147,10 @@ class WorkQueue:
     def add_pairs(self, pairs: Iterable[QueuePair]) -> int:
         """Add pairs, oldest first; those known already are left as they are. Returns how many were new."""
         with self._lock:
-            fresh = [entry for entry in pairs if entry.pair.pair_id not in self._states]
+            fresh = [entry for entry in pairs if entry.pair.pair_id not in self._board]
             fresh.sort(key=lambda entry: (entry.pair.created_at, entry.pair.pair_id))
             for entry in fresh:
-                self._add(entry)
+                self._board.add(entry)
         return len(fresh)
 
     def next(self, rater_id: str, category: str | None = None) -> Lease | None:
@@ -215,12 +162,8 @@ class WorkQueue:
         with self._lock:
             now = self._clock()
             self._end_due(now)
-            holding = [
-                held
-                for held in self._held_by.get(rater_id, {}).values()
-                if category is None or category in held.state.categories
-            ]
-            state = None if len(holding) >= self._max_open else self._pick(rater_id, category)
+            holding = self._holding(rater_id, category)
+            state = None if len(holding) >= self._max_open else self._board.pick(rater_id, category)
             if state is not None:
                 return self._lease_of(self._hand_out(state, rater_id, now))
             if not holding:
@@ -239,7 +182,11 @@ class WorkQueue:
             now = self._clock()
             self._end_due(now)
             held = self._find(assignment_id, rater_id)
-            if held.ended is EndReason.EXPIRED and held.pending is None and self._is_free(held):
+            if (
+                held.ended is EndReason.EXPIRED
+                and held.pending is None
+                and held.state.is_free_for(held.rater_id)
+            ):
                 self._start(held, now)
             if held.ended is not None:
                 raise LeaseEnded(assignment_id, held.ended.value)
@@ -352,15 +299,8 @@ class WorkQueue:
     def progress(self, rater_id: str, category: str | None = None) -> Progress:
         """Return how far a category (None: everything) is."""
         with self._lock:
-            held = self._held_by.get(rater_id, {}).values()
-            mine = sum(category is None or category in one.state.categories for one in held)
-            new = self._open_pairs[category].num_new(rater_id) if category in self._open_pairs else 0
-            return Progress(
-                total=self._num_pairs[category],
-                done=self._num_done[category],
-                yours=self._num_yours[rater_id, category],
-                remaining_for_you=new + mine,
-            )
+            num_held = len(self._holding(rater_id, category))
+            return self._board.progress(rater_id, category, num_held=num_held)
 
     def remember(
         self,
@@ -377,7 +317,7 @@ class WorkQueue:
             judgments: every judgment of it, corrected ones too.
         """
         with self._lock:
-            state = self._states.get(assignment.pair_id)
+            state = self._board.get(assignment.pair_id)
             if state is None or assignment.assignment_id in self._held:
                 return
             held = _Held(assignment, state, assignment.expires_at, ended or EndReason.EXPIRED)
@@ -389,48 +329,19 @@ class WorkQueue:
                 held.answers = answers_of(current)
                 held.judgment_ids = {judgment.aspect: judgment.judgment_id for judgment in current}
                 held.revision = len(judgments)  # above every revision in use
-            if held.ended is EndReason.EXPIRED and ended is None and self._is_free(held):
+            if held.ended is EndReason.EXPIRED and ended is None and held.state.is_free_for(held.rater_id):
                 self._start(held, self._clock())
             else:
                 self._note_ended(held)
 
     # Below here the lock is held.
 
-    def _add(self, entry: QueuePair) -> None:
-        state = _PairState(
-            pair=entry.pair,
-            categories=tuple(dict.fromkeys(entry.categories)),
-            age_rank=len(self._states),
-            num_votes=len(entry.done_by),
-            raters=set(entry.done_by | entry.skipped_by),
-        )
-        self._states[entry.pair.pair_id] = state
-        for category in (None, *state.categories):
-            self._num_pairs[category] += 1
-            self._num_done[category] += state.is_done
-            self._num_yours.update((rater_id, category) for rater_id in entry.done_by)
-        self._list(state)
+    def _holding(self, rater_id: str, category: str | None) -> list[_Held]:
+        held = self._held_by.get(rater_id, {}).values()
+        return [one for one in held if category is None or category in one.state.categories]
 
-    def _list(self, state: _PairState) -> None:
-        if state.has_room:
-            for category in (None, *state.categories):
-                self._open_pairs.setdefault(category, OpenPairs()).add(state.key, state)
-
-    def _unlist(self, state: _PairState) -> None:
-        if state.has_room:
-            for category in (None, *state.categories):
-                self._open_pairs[category].remove(state.key)
-
-    def _pick(self, rater_id: str, category: str | None) -> _PairState | None:
-        pairs = self._open_pairs.get(category)
-        num_new = pairs.num_new(rater_id) if pairs is not None else 0
-        if pairs is None or not num_new:
-            return None
-        at_random = self._random_share > 0 and self._random.random() < self._random_share
-        return pairs.pick(rater_id, skip=self._random.randrange(num_new) if at_random else 0)
-
-    def _hand_out(self, state: _PairState, rater_id: str, now: datetime) -> _Held:
-        pair, a_left = state.pair, self._a_goes_left(state)
+    def _hand_out(self, state: PairState, rater_id: str, now: datetime) -> _Held:
+        pair, a_left = state.pair, self._board.puts_a_left(state)
         sides = (pair.video_a_id, pair.video_b_id) if a_left else (pair.video_b_id, pair.video_a_id)
         assignment = Assignment(
             assignment_id=secrets.token_hex(16),
@@ -446,21 +357,8 @@ class WorkQueue:
         self._start(held, now)
         return held
 
-    def _a_goes_left(self, state: _PairState) -> bool:
-        if state.order_balance:
-            return state.order_balance < 0
-        if state.last_a_left is not None:
-            return not state.last_a_left
-        return bool(hashlib.sha256(f"{self._seed}:{state.pair.pair_id}".encode()).digest()[0] & 1)
-
     def _start(self, held: _Held, now: datetime) -> None:
-        state, a_left = held.state, held.assignment.left_video_id == held.state.pair.video_a_id
-        self._unlist(state)
-        state.num_leases += 1
-        state.raters.add(held.rater_id)
-        state.order_balance += 1 if a_left else -1
-        state.last_a_left = a_left
-        self._list(state)
+        self._board.take(held.state, held.rater_id, a_left=held.a_left)
         held.ended = None
         self._held_by.setdefault(held.rater_id, {})[held.assignment_id] = held
         self._extend(held, now)
@@ -469,9 +367,6 @@ class WorkQueue:
     def _extend(self, held: _Held, now: datetime) -> datetime:
         held.expires_at = max(held.expires_at, now + self._lease)
         return held.expires_at
-
-    def _is_free(self, held: _Held) -> bool:
-        return held.state.has_room and held.rater_id not in held.state.raters
 
     def _end_due(self, now: datetime) -> None:
         while self._deadlines and self._deadlines[0][0] <= now:
@@ -488,28 +383,19 @@ class WorkQueue:
 
     def _end(self, held: _Held, reason: EndReason, *, note: str = "") -> AssignmentEnd:
         """End without an answer."""
-        self._release(held, keep_rater=reason is EndReason.SKIPPED)
+        if held.ended is None:
+            self._board.free(held.state, held.rater_id, a_left=held.a_left)
+            self._drop(held)
+        if reason is EndReason.SKIPPED:
+            self._board.exclude(held.state, held.rater_id)
         held.ended = reason
-        self._note_ended(held)
         return AssignmentEnd(
             assignment_id=held.assignment_id, reason=reason, note=note, created_at=self._clock()
         )
 
-    def _release(self, held: _Held, *, keep_rater: bool, vote: bool = False) -> None:
-        """Take the lease off its pair, if it still runs; with `vote`, its place is filled for good."""
-        state, is_running = held.state, held.ended is None
-        self._unlist(state)
-        if is_running:
-            state.num_leases -= 1
-            del self._held_by[held.rater_id][held.assignment_id]
-            if not keep_rater:
-                state.raters.discard(held.rater_id)
-            if not vote:
-                state.order_balance -= 1 if held.assignment.left_video_id == state.pair.video_a_id else -1
-        elif keep_rater:
-            state.raters.add(held.rater_id)
-        state.num_votes += vote
-        self._list(state)
+    def _drop(self, held: _Held) -> None:
+        del self._held_by[held.rater_id][held.assignment_id]
+        self._note_ended(held)
 
     def _accept(self, held: _Held, sheet: Answers, now: datetime) -> Submission:
         is_correction = held.answers is not None
@@ -543,12 +429,8 @@ class WorkQueue:
 
     def _settle(self, held: _Held, sheet: Answers, judgments: list[Judgment], *, late: bool) -> None:
         if held.ended is None:
-            was_done = held.state.is_done
-            self._release(held, keep_rater=True, vote=True)
-            for category in (None, *held.state.categories):
-                self._num_yours[held.rater_id, category] += 1
-                self._num_done[category] += held.state.is_done and not was_done
-            self._note_ended(held)
+            self._board.fill(held.state, held.rater_id)
+            self._drop(held)
         held.ended = EndReason.SUBMITTED
         held.late, held.answers = late, sheet
         held.revision += 1

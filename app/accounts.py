@@ -9,7 +9,7 @@ import secrets
 from datetime import timedelta
 
 from app.passwords import hash_password
-from storage.accounts import find_account
+from storage.raters import find_account, list_raters
 from storage.records import Account, Credential, Rater, RaterKind, Record, Role, record_id, utc_now
 from storage.store import Store
 
@@ -42,6 +42,8 @@ def add_user(store: Store, name: str, role: Role | str, password: str | None) ->
         )
     if role not in list(Role):
         raise ValueError(f"There is no role {str(role)!r}: choose one of {', '.join(Role)}.")
+    if any(rater.name == name for rater in list_raters(store, kind=RaterKind.MODEL)):
+        raise ValueError(f"{name!r} is the name of a model that rates: choose another name.")
     rater_id = record_id("rater", name)
     account = Account(
         rater_id=rater_id,
@@ -77,6 +79,10 @@ def _create_credential(store: Store, name: str, *, kind: str, lifetime: timedelt
     secret = secrets.token_urlsafe(32)
     expires_at = None if lifetime is None else utc_now() + lifetime
     store.write(
-        [Credential(token_hash=secret_hash(secret), rater_id=account.rater_id, kind=kind, expires_at=expires_at)]
+        [
+            Credential(
+                token_hash=secret_hash(secret), rater_id=account.rater_id, kind=kind, expires_at=expires_at
+            )
+        ]
     )
     return secret

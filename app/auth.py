@@ -1,8 +1,8 @@
-"""Who is asking: sessions (cookie), API tokens (bearer) and one-time log-ins, held in memory beside the store.
+"""Who is asking: sessions (cookie), API tokens (bearer) and one-time log-ins, held in memory.
 
-Accounts and credentials are read once, at start; after that a request costs one dictionary look-up. Every change
-is written to the store before it is answered. A cookie and a token are both 256 random bits of which only the
-SHA-256 is kept.
+Accounts and credentials are read once, at start; after that a request costs one dictionary look-up. Every
+change is written to the store before it is answered. A cookie and a token are both 256 random bits of which
+only the SHA-256 is kept.
 """
 
 import asyncio
@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.accounts import secret_hash
+from app.config import ServerConfig
 from app.guess_limit import GuessLimit
 from app.passwords import password_matches
-from storage.accounts import list_accounts
-from storage.credentials import list_credentials
+from storage.raters import list_accounts, list_credentials
 from storage.records import Account, Credential, Role, record_id, utc_now
 from storage.store import Store
-
-SESSION_DAYS = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +45,13 @@ class LoginRefusedError(Exception):
 class Sessions:
     """The accounts and live credentials of one workspace."""
 
-    def __init__(self, store: Store, *, limit: GuessLimit | None = None) -> None:
+    def __init__(self, store: Store, *, config: ServerConfig) -> None:
         self._store = store
-        self._limit = limit or GuessLimit()
+        self._limit = GuessLimit(
+            max_per_account=config.max_login_failures, lock_s=60 * config.lockout_minutes
+        )
+        self.lifetime = timedelta(hours=config.session_hours)
+        """Of a session, from log-in."""
         # One password check takes 64 MiB and some 50 ms of a core: never more than one at a time.
         self._checker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
         self._accounts: dict[str, Account] = {}
@@ -61,7 +63,9 @@ class Sessions:
     def reload(self) -> None:
         """Read accounts and credentials anew, as after somebody else wrote them through the same store."""
         self._accounts = {account.rater_id: account for account in list_accounts(self._store)}
-        self._credentials = {credential.token_hash: credential for credential in list_credentials(self._store)}
+        self._credentials = {
+            credential.token_hash: credential for credential in list_credentials(self._store)
+        }
 
     def session_user(self, secret: str) -> User | None:
         """Return whose session cookie this is, or None."""
@@ -111,7 +115,8 @@ class Sessions:
         user = self._user_of(secret, kind="one_time")
         if user is None:
             raise LoginRefusedError(
-                "This log-in link was used before or has expired. Ask for a new one, or log in with your password."
+                "This log-in link was used before or has expired. "
+                "Ask for a new one, or log in with your password."
             )
         # Taken out before the first await: of two clicks at once, one gets in.
         await self._revoke(secret)
@@ -132,7 +137,7 @@ class Sessions:
             token_hash=secret_hash(secret),
             rater_id=rater_id,
             kind="session",
-            expires_at=utc_now() + timedelta(days=SESSION_DAYS),
+            expires_at=utc_now() + self.lifetime,
         )
         await asyncio.wrap_future(self._store.append([credential]))
         self._credentials[credential.token_hash] = credential

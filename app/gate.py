@@ -1,8 +1,8 @@
 """The gate before every route: who is asking, may they ask this, and is the request sane.
 
-Plain ASGI, because it runs for every request of the hot path. Log-in, roles per path, cross-site requests, body
-sizes and security headers are decided here and nowhere else; which *objects* a user may touch (an assignment, a
-media token) is decided by the routes.
+Plain ASGI, because it runs for every request of the hot path. Log-in, roles per path, cross-site requests,
+body sizes and security headers are decided here and nowhere else; which *objects* a user may touch (an
+assignment, a media token) is decided by the routes.
 """
 
 import json
@@ -61,7 +61,7 @@ class Refusal:
 
 
 class Gate:
-    """ASGI middleware; puts the `User` into the scope or answers 401, 403, 404, 411, 413 or a redirect itself."""
+    """ASGI middleware; puts the `User` into the scope, or answers with an error or a redirect itself."""
 
     def __init__(self, app: Any, *, sessions: Sessions) -> None:
         self._app = app
@@ -105,7 +105,9 @@ class Gate:
             if refusal is not None:
                 return refusal
             if by_cookie and _is_cross_site(headers):
-                return Refusal(403, "A request from another site was refused. Open the page itself and try again.")
+                return Refusal(
+                    403, "A request from another site was refused. Open the page itself and try again."
+                )
         if user is None:
             return None if path.startswith(_PUBLIC) else _login_refusal(scope, headers)
         if path.startswith(_RESEARCH) and not user.sees_names:
@@ -146,7 +148,11 @@ def _is_cross_site(headers: dict[bytes, bytes]) -> bool:
 
 def _login_refusal(scope: Scope, headers: dict[bytes, bytes]) -> Refusal:
     path = scope["path"]
-    if scope["method"] == "GET" and not path.startswith("/api/") and b"text/html" in headers.get(b"accept", b""):
+    if (
+        scope["method"] == "GET"
+        and not path.startswith("/api/")
+        and b"text/html" in headers.get(b"accept", b"")
+    ):
         query = scope.get("query_string", b"").decode("latin-1")
         target = quote(path + ("?" + query if query else ""), safe="/")
         return Refusal(303, "", f"/login?next={target}")
@@ -167,4 +173,3 @@ async def _answer(refusal: Refusal, method: str, send: Any) -> None:
         headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
-

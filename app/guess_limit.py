@@ -1,7 +1,8 @@
 """How often a password may be guessed: per account and address, and per address over all accounts.
 
-A guess is counted before the password is checked and taken back when it was right, so that many guesses sent at
-once cannot slip past the limit. While a lock holds, the password is not looked at: even the right one is refused.
+A guess is counted before the password is checked and taken back when it was right, so that many guesses sent
+at once cannot slip past the limit. While a lock holds, the password is not looked at: even the right one is
+refused.
 """
 
 import time
@@ -18,7 +19,7 @@ class _Count:
 
 
 class GuessLimit:
-    """Counts failed guesses in memory. Not for several threads: the server calls it from its event loop alone."""
+    """Counts failed guesses in memory. Not for several threads: the event loop alone calls it."""
 
     def __init__(
         self,
@@ -38,7 +39,10 @@ class GuessLimit:
         """Count one guess and return 0, or return the seconds until guessing is allowed again."""
         now = self._clock()
         self._forget_old(now)
-        keys = (((account.casefold(), address), self._max_per_account), (("", address), self._max_per_address))
+        keys = (
+            ((account.casefold(), address), self._max_per_account),
+            (("", address), self._max_per_address),
+        )
         for key, limit in keys:
             count = self._counts.get(key)
             if count is not None and count.guesses >= limit:

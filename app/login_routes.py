@@ -8,13 +8,13 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from app.auth import SESSION_DAYS, LoginRefusedError, Sessions
+from app.auth import LoginRefusedError, Sessions
 from app.gate import USER_KEY
 
 _PAGE = Template((Path(__file__).parent / "static" / "login.html").read_text(encoding="utf-8"))
 
 
-def login_router(sessions: Sessions) -> APIRouter:
+def login_router(sessions: Sessions, *, secure_cookies: bool) -> APIRouter:
     """Return the log-in, one-time log-in and log-out routes."""
     router = APIRouter(include_in_schema=False)
 
@@ -34,23 +34,21 @@ def login_router(sessions: Sessions) -> APIRouter:
             secret = await sessions.log_in(name=name, password=_field(form, "password"), address=address)
         except LoginRefusedError as error:
             return _page(target=target, name=name, error=error)
-        return _logged_in(request, sessions, secret, target)
+        return _logged_in(request, sessions, secret, target=target, secure_cookies=secure_cookies)
 
-    @router.get("/login/once/{secret}")
-    async def log_in_once(request: Request, secret: str) -> Response:
+    @router.get("/login/once/{link_secret}")
+    async def log_in_once(request: Request, link_secret: str) -> Response:
         try:
-            session = await sessions.log_in_once(secret)
+            secret = await sessions.log_in_once(link_secret)
         except LoginRefusedError as error:
             if request.scope[USER_KEY] is not None:  # The link was clicked a second time.
                 return RedirectResponse("/", status_code=303)
             return _page(target="/", error=error)
-        return _logged_in(request, sessions, session, "/")
+        return _logged_in(request, sessions, secret, target="/", secure_cookies=secure_cookies)
 
     @router.post("/logout")
     async def log_out(request: Request) -> Response:
-        secret = request.cookies.get(sessions.cookie_name)
-        if secret:
-            await sessions.log_out(secret)
+        await sessions.log_out(request.cookies.get(sessions.cookie_name, ""))
         response = RedirectResponse("/login", status_code=303)
         response.delete_cookie(sessions.cookie_name, httponly=True, samesite="lax")
         return response
@@ -59,7 +57,7 @@ def login_router(sessions: Sessions) -> APIRouter:
 
 
 def safe_target(target: str) -> str:
-    """Return the path to go to after logging in: the one asked for if it lies on this server, else the start."""
+    """Return where to go after logging in: the path asked for if it lies on this server, else the start."""
     starts_here = target.startswith("/") and not target.startswith(("//", "/\\"))
     return target if starts_here and target.isprintable() and not target.startswith("/login") else "/"
 
@@ -82,18 +80,19 @@ def _page(*, target: str, name: str = "", error: LoginRefusedError | None = None
         return HTMLResponse(html, headers=headers)
     if error.retry_after_s > 0:
         headers["Retry-After"] = str(error.retry_after_s)
-        return HTMLResponse(html, status_code=429, headers=headers)
-    return HTMLResponse(html, status_code=401, headers=headers)
+    return HTMLResponse(html, status_code=429 if error.retry_after_s > 0 else 401, headers=headers)
 
 
-def _logged_in(request: Request, sessions: Sessions, secret: str, target: str) -> Response:
+def _logged_in(
+    request: Request, sessions: Sessions, secret: str, *, target: str, secure_cookies: bool
+) -> Response:
     response = RedirectResponse(target, status_code=303)
     response.set_cookie(
         sessions.cookie_name,
         secret,
-        max_age=SESSION_DAYS * 24 * 3600,
+        max_age=int(sessions.lifetime.total_seconds()),
         httponly=True,
         samesite="lax",
-        secure=request.url.scheme == "https",
+        secure=secure_cookies or request.url.scheme == "https",
     )
     return response

@@ -1,7 +1,7 @@
-"""Media over HTTP: `/media/{token}` for annotators, `/media/video/{video_id}` for those who may see names.
+"""Media over HTTP: `/media/{token}` for annotators, `/media/video/{video_id}` for researchers.
 
-Both serve the normalised clip alone, by ids that this server made, from the media folder. Headers tell nothing
-about the clip but its length.
+Both serve the normalised clip alone, by ids that this server made, from the media folder. Headers tell
+nothing about the clip but its length.
 """
 
 import asyncio

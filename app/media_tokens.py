@@ -1,7 +1,7 @@
 """Opaque names under which an annotator's browser gets the two clips of a pair.
 
-A token is 128 random bits, made per assignment and side, and works for the rater it was made for alone. It tells
-nothing about the clip: the same clip has another token each time it is shown.
+A token is 128 random bits, made per assignment and side, and works for the rater it was made for alone. It
+tells nothing about the clip: the same clip has another token each time it is shown.
 """
 
 import secrets
@@ -27,10 +27,10 @@ class MediaTokens:
         self._grants: dict[str, MediaGrant] = {}
         self._of_rater: dict[str, OrderedDict[tuple[str, str], str]] = {}
 
-    def token_for(self, *, rater_id: str, assignment_id: str, media_id: str) -> str:
+    def token_for(self, *, rater_id: str, assignment_id: str, video_id: str, media_id: str) -> str:
         """Return the token of one clip in one assignment; asked twice, it is the same token."""
         tokens = self._of_rater.setdefault(rater_id, OrderedDict())
-        key = (assignment_id, media_id)
+        key = (assignment_id, video_id)
         token = tokens.get(key)
         if token is not None:
             tokens.move_to_end(key)

@@ -1,4 +1,4 @@
-"""Password hashes: Argon2id through argon2-cffi, with the library's defaults (RFC 9106, low-memory profile)."""
+"""Password hashes: Argon2id with the library's defaults (RFC 9106, low-memory profile)."""
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
@@ -8,7 +8,8 @@ MAX_LENGTH = 1024
 
 _hasher = PasswordHasher()
 
-# Checked in place of a missing account's hash, so that an unknown name takes as long to refuse as a wrong password.
+# Checked in place of a missing account's hash, so that an unknown name takes as long to refuse as a wrong
+# password.
 _NOBODY = _hasher.hash("an account that does not exist")
 
 
@@ -27,7 +28,7 @@ def hash_password(password: str) -> str:
 
 
 def password_matches(password_hash: str, password: str) -> bool:
-    """Say whether the password is the one hashed. An empty hash matches nothing, and takes as long to say so."""
+    """Say whether the password is the one hashed. An empty hash matches nothing, after as long a time."""
     if len(password) > MAX_LENGTH:
         return False
     try:

@@ -16,8 +16,8 @@ from app.generation import TINY, sample_missing
 from app.labelling import judge_with_builtin, score_videos
 from app.progress import Progress, no_progress
 from app.prompts import ensure_tiny_prompts
-from app.training_runs import TrainingOutcome, carry_out, plan_run, register_result
-from storage.errors import UnknownName
+from app.training_runs import TrainingOutcome, carry_out, plan_run, register_failure, register_result
+from storage.errors import UnknownName, VidprefError
 from storage.generators import find_generator, list_generators
 from storage.media import MediaStore
 from storage.prompts import list_categories, list_prompts
@@ -214,7 +214,11 @@ def _train(
             seed=loop.config.seed,
             changes={} if steps is None else {"steps": steps},
         )
-        adapter = carry_out(plan, progress=loop.progress)
+        try:
+            adapter = carry_out(plan, progress=loop.progress)
+        except VidprefError as error:
+            register_failure(loop.store, plan, error)
+            raise
         return register_result(loop.store, plan, adapter)
 
 

@@ -93,7 +93,9 @@ class JudgmentsAnswer(BaseModel):
 
     assignment_id: str
     duplicate: bool = Field(description="The same answers had been stored before; nothing was added.")
-    late: bool = Field(description="The lease had ended: kept and marked, not counted towards the pair's quota.")
+    late: bool = Field(
+        description="The lease had ended: kept and marked, not counted towards the pair's quota."
+    )
 
 
 class SkipRequest(BaseModel):
@@ -118,6 +120,7 @@ class CategoryProgress(BaseModel):
     done: int = Field(description="Pairs that have all the judgments they need.")
     total: int
     mine: int = Field(description="Pairs this rater may still be given.")
+    judged_by_me: int = Field(description="Pairs this rater has judged.")
 
 
 class ProgressAnswer(BaseModel):
@@ -127,6 +130,7 @@ class ProgressAnswer(BaseModel):
     done: int
     total: int
     mine: int
+    judged_by_me: int
     categories: list[CategoryProgress]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.generation import TINY, adapter_folder
 from app.progress import Progress, no_progress
+from storage.errors import VidprefError
 from storage.export_reader import read_manifest
 from storage.generators import find_generator, list_generators
 from storage.records import Generator, RunEnd, RunRecord, RunStatus, record_id
@@ -106,9 +107,17 @@ def carry_out(plan: RunPlan, *, progress: Progress = no_progress) -> Path:
         KeyboardInterrupt: The run was stopped; its last checkpoint is complete.
     """
     # Imported when training is asked for: torch and diffusers take seconds to load.
+    from training.loop import TrainProgress  # noqa: PLC0415
     from training.train import train  # noqa: PLC0415
 
-    return train(plan.config, progress=progress).adapter_dir
+    def report(step: TrainProgress) -> None:
+        progress(f"{step.phase} {plan.name}", step.done, step.total)
+
+    resume = (plan.config.run_dir / "config.json").exists()
+    result = train(plan.config, resume=resume, progress=report)
+    if result.adapter_dir is None:
+        raise KeyboardInterrupt(f"the run in {plan.config.run_dir} stopped at step {result.step}")
+    return result.adapter_dir
 
 
 def register_result(store: Store, plan: RunPlan, adapter: Path) -> TrainingOutcome:
@@ -125,6 +134,11 @@ def register_result(store: Store, plan: RunPlan, adapter: Path) -> TrainingOutco
     )
     store.write([RunEnd(run_id=plan.run.run_id, status=RunStatus.FINISHED), tuned])
     return TrainingOutcome(run=plan.run, run_dir=plan.config.run_dir, generator=tuned)
+
+
+def register_failure(store: Store, plan: RunPlan, error: VidprefError) -> None:
+    """Record that a run failed, and why."""
+    store.write([RunEnd(run_id=plan.run.run_id, status=RunStatus.FAILED, message=str(error))])
 
 
 def train_dataset(
@@ -152,7 +166,12 @@ def train_dataset(
             seed=seed,
             changes=changes,
         )
-    adapter = carry_out(plan, progress=progress)
+    try:
+        adapter = carry_out(plan, progress=progress)
+    except VidprefError as error:
+        with Store.open(root) as store:
+            register_failure(store, plan, error)
+        raise
     with Store.open(root) as store:
         return register_result(store, plan, adapter)
 

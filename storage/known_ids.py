@@ -1,7 +1,7 @@
 """Which identities a table already has, in memory: 8 bytes each, instead of an index in the database.
 
-Measured on a million rows: looking 200 ids up costs 40 ms without an index and 5 to 29 ms with DuckDB's own; here
-it costs microseconds, and the database stays free of indexes, whose replay has been the weak spot of its log.
+Measured on a million rows: looking 200 ids up costs 40 ms without an index and 5 to 29 ms with DuckDB's own;
+here it costs microseconds, and the database stays free of indexes, whose replay was often what broke its log.
 A 64-bit digest answers "surely new" at once; "perhaps there" is then settled by the database itself.
 """
 

@@ -6,6 +6,7 @@ fills the gap.
 
 import logging
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,7 @@ def open_database(
         NewerSchema: A newer program wrote the workspace.
         JournalCorrupt: The journal is damaged before its end, or lacks entries that the database has.
     """
+    shutil.rmtree(workspace.media_dir / "incoming", ignore_errors=True)  # left by a process that died
     folder = quarantine_folder(workspace)
     options = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
     journal = Journal(workspace.journal_dir, quarantine=folder, **options)

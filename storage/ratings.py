@@ -19,7 +19,7 @@ _ALIASES = {
 
 
 def canonical_aspect(text: str) -> str:
-    """Return an aspect's one spelling: lower case, underscores, our word for a source's (`temporal quality`)."""
+    """Return an aspect's one spelling: lower case, underscores, our word for a source's own."""
     name = "_".join(text.strip().lower().replace("-", " ").replace("_", " ").split())
     return _ALIASES.get(name, name)
 

@@ -47,6 +47,6 @@ class SpaceGuard:
         if free >= self._min_free_bytes:
             return None
         return (
-            f"the disk of {self._folder} has {free >> 20} MiB free and {self._min_free_bytes >> 20} MiB are kept "
-            "as a reserve: nothing is written until space is freed; what was acknowledged is safe"
+            f"the disk of {self._folder} has {free >> 20} MiB free and {self._min_free_bytes >> 20} MiB are "
+            "kept as a reserve: nothing is written until space is freed; what was acknowledged is safe"
         )

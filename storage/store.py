@@ -129,9 +129,9 @@ class Store:
     def append(self, records: Sequence[Record]) -> "Future[int]":
         """Queue records to be written together; return at once.
 
-        The future gives the number of new rows once all of them are durable, or the error; nothing is kept of a
-        batch with an error. A record whose id is there already is dropped and not counted. The future cannot be
-        cancelled.
+        The future gives the number of new rows once all of them are durable, or the error; nothing is kept
+        of a batch with an error. A record whose id is there already is dropped and not counted. The future
+        cannot be cancelled.
 
         Raises:
             RecordRefused: A value cannot be stored.

@@ -4,10 +4,10 @@ Order inside a group: insert into an open transaction (so that the tables' rules
 is durable), journal line on disk, commit, then the futures. So
 - a refused record or a full disk leaves nothing behind, in either place;
 - a crash after the journal is repaired at the next opening, which replays the journal's tail;
-- a commit that fails after the journal line is on disk makes the store open the database again at once, which
-  replays that line: the batch then counts, and is acknowledged. Where even that fails the store refuses
-  everything; batches in flight are neither acknowledged nor lost, and sending them again is harmless, since ids
-  are kept once.
+- a commit that fails after the journal line is on disk makes the store open the database again at once,
+  which replays that line: the batch then counts, and is acknowledged. Where even that fails the store refuses
+  everything; batches in flight are neither acknowledged nor lost, and sending them again is harmless, since
+  ids are kept once.
 """
 
 import logging
@@ -197,8 +197,8 @@ class Writer:
             self._take(self._reopen())
         except (duckdb.Error, OSError) as second:
             self.failure = StoreFailed(
-                f"the database could not commit ({error}) and could not be opened again ({second}). This write "
-                "was not acknowledged; it is in the journal and will count once the program is restarted"
+                f"the database could not commit ({error}) and could not be opened again ({second}). "
+                "This write was not acknowledged; it is in the journal and counts after a restart"
             )
             raise self.failure from second
 

@@ -2,8 +2,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from annotation.assignment import QueuePair, WorkQueue
+from annotation.assignment import WorkQueue
 from annotation.errors import InvalidAnswer, LeaseEnded, UnknownAssignment
+from annotation.pair_board import QueuePair
 from storage.records import AssignmentEnd, EndReason, Judgment, Outcome, Pair
 
 START = datetime(2026, 1, 1)  # noqa: DTZ001  (naive UTC, as stored)

@@ -1,7 +1,9 @@
 """What can go wrong when work is handed out or answered. The message of each is meant for the user."""
 
+from storage.errors import VidprefError
 
-class AnnotationError(Exception):
+
+class AnnotationError(VidprefError):
     """Root of this package's errors."""
 
 

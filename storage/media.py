@@ -1,8 +1,8 @@
 """Media files of a workspace: taken in once, named by their content, never changed.
 
 A clip lies in `media/<2 hex>/<SHA-256>/` as `original.<ext>` (the bytes that came), `normal.mp4` (what
-browsers play) and `clip.json` (what decoding found). The folder appears in one rename, so it is there whole or
-not at all.
+browsers play) and `clip.json` (what decoding found). The folder appears in one rename, so it is there whole
+or not at all.
 """
 
 import hashlib
@@ -64,7 +64,8 @@ class MediaStore:
     def ingest(self, path: Path) -> Media:
         """Check a file, keep it, and make the copy that browsers play.
 
-        A file known by content is not made again. The caller writes the returned record, and a `VideoMedia` for it.
+        A file known by content is not made again. The caller writes the returned record, and a `VideoMedia`
+        for it.
 
         Raises:
             MediaRefused: It is no clip, is damaged, too large, or takes too long to decode.

@@ -18,7 +18,7 @@ from storage.errors import JournalCorrupt
 from storage.journal import Journal
 from storage.migrate import migrate
 from storage.records import utc_now
-from storage.workspace import Workspace
+from storage.workspace import UNFINISHED, Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def open_database(
         NewerSchema: A newer program wrote the workspace.
         JournalCorrupt: The journal is damaged before its end, or lacks entries that the database has.
     """
-    shutil.rmtree(workspace.media_dir / "incoming", ignore_errors=True)  # left by a process that died
+    _remove_unfinished(workspace)
     folder = quarantine_folder(workspace)
     options = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
     journal = Journal(workspace.journal_dir, quarantine=folder, **options)
@@ -97,6 +97,12 @@ def open_database(
     if not recovery.clean:
         logger.warning("workspace %s was repaired while opening: %s", workspace.root, recovery)
     return Opened(connection, journal, recovery)
+
+
+def _remove_unfinished(workspace: Workspace) -> None:
+    """Remove what a process that died was still writing."""
+    for leftover in (workspace.media_dir / "incoming", *workspace.datasets_dir.glob(f"{UNFINISHED}*")):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _connect_or_quarantine(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from storage.reading import Where, fetch, rows
-from storage.records import Assignment, Pair, utc_now
+from storage.records import Assignment, AssignmentEnd, EndReason, Judgment, Pair, utc_now
 from storage.store import Store
 from storage.tables import table_of
 
@@ -21,6 +21,8 @@ class QueueRow:
     """Distinct people with an overall judgment that was not late."""
     judged_by: frozenset[str]
     """Raters with any judgment of the pair by hand, late ones too."""
+    valid_by: frozenset[str]
+    """Those among them whose overall judgment was not late: `num_judged` of them."""
     skipped_by: frozenset[str]
     """Raters who skipped it."""
 
@@ -43,11 +45,30 @@ def find_assignment(store: Store, assignment_id: str) -> Assignment | None:
     return found[0] if found else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssignmentHistory:
+    """What happened to an assignment since it was handed out."""
+
+    ended: EndReason | None
+    """Its last end on record; None while it has none."""
+    judgments: list[Judgment]
+    """Every judgment made on it, those corrected since too, in the order they came."""
+
+
+def assignment_history(store: Store, assignment_id: str) -> AssignmentHistory:
+    """Return how an assignment ended and what was answered."""
+    of_assignment = Where().add("assignment_id = ?", assignment_id)
+    ends = fetch(store, AssignmentEnd, of_assignment)
+    return AssignmentHistory(
+        ended=ends[-1].reason if ends else None, judgments=fetch(store, Judgment, of_assignment)
+    )
+
+
 _QUEUE_SQL = """
 WITH judged AS (
     SELECT pair_id,
            list(DISTINCT rater_id) AS raters,
-           count(DISTINCT rater_id) FILTER (WHERE aspect = 'overall' AND NOT late) AS num_judged
+           list(DISTINCT rater_id) FILTER (WHERE aspect = 'overall' AND NOT late) AS valid_raters
     FROM current_judgment
     WHERE rater_id IN (SELECT rater_id FROM rater WHERE kind = 'human')
     GROUP BY pair_id
@@ -57,7 +78,7 @@ WITH judged AS (
     WHERE reason = 'skipped'
     GROUP BY pair_id
 )
-SELECT {columns}, prompt.categories, coalesce(judged.num_judged, 0), judged.raters, skipped.raters
+SELECT {columns}, prompt.categories, judged.valid_raters, judged.raters, skipped.raters
 FROM pair
 LEFT JOIN prompt USING (prompt_id)
 LEFT JOIN judged ON judged.pair_id = pair.pair_id
@@ -75,7 +96,8 @@ def queue_rows(store: Store) -> list[QueueRow]:
         QueueRow(
             pair=table.from_row(row[:width]),
             categories=tuple(row[width] or ()),
-            num_judged=row[width + 1],
+            num_judged=len(row[width + 1] or ()),
+            valid_by=frozenset(row[width + 1] or ()),
             judged_by=frozenset(row[width + 2] or ()),
             skipped_by=frozenset(row[width + 3] or ()),
         )

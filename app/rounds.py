@@ -16,11 +16,11 @@ from app.generation import TINY, sample_missing
 from app.labelling import judge_with_builtin, score_videos
 from app.progress import Progress, no_progress
 from app.prompts import ensure_tiny_prompts
-from app.training_runs import TrainingOutcome, carry_out, plan_run, register_result
-from storage.errors import UnknownName
+from app.training_runs import TrainingOutcome, carry_out, plan_run, register_failure, register_result
+from storage.errors import UnknownName, VidprefError
 from storage.generators import find_generator, list_generators
 from storage.media import MediaStore
-from storage.prompts import list_categories, list_prompts
+from storage.prompts import get_prompts, list_categories, list_prompts
 from storage.records import (
     Aspect,
     DatasetRecord,
@@ -151,6 +151,7 @@ def candidate_pairs(loop: Loop, category: str, generator: Generator, number: int
         pairs = make_pairs(
             videos,
             strategy=config.pair_strategy,
+            prompts=get_prompts(loop.store, [video.prompt_id for video in videos]),
             scores={video_id: parts[Aspect.OVERALL] for video_id, parts in scores.items()},
             raters_per_pair=config.raters_per_pair,
             round=number,
@@ -214,7 +215,11 @@ def _train(
             seed=loop.config.seed,
             changes={} if steps is None else {"steps": steps},
         )
-        adapter = carry_out(plan, progress=loop.progress)
+        try:
+            adapter = carry_out(plan, progress=loop.progress)
+        except VidprefError as error:
+            register_failure(loop.store, plan, error)
+            raise
         return register_result(loop.store, plan, adapter)
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from app.generation import TINY, adapter_folder
 from app.progress import Progress, no_progress
-from storage.export_reader import read_manifest
+from storage.errors import VidprefError
+from storage.export_reader import read_dataset
 from storage.generators import find_generator, list_generators
 from storage.records import Generator, RunEnd, RunRecord, RunStatus, record_id
 from storage.rounds import find_dataset
@@ -73,15 +74,16 @@ def plan_run(
     """
     if generator.family == "external":
         raise ValueError(f"generator {generator.name!r} is an imported source: it has no model to train")
-    manifest = read_manifest(dataset_dir)
+    dataset = read_dataset(dataset_dir, verify=False)  # every byte is checked when training starts
+    category = dataset.manifest["filters"]["category"]
     changed = dict(changes or {})
-    stamp = json.dumps([manifest.dataset_id, generator.generator_id, seed, changed], sort_keys=True)
-    folder = f"{manifest.category or 'all'}-{hashlib.sha256(stamp.encode()).hexdigest()[:10]}"
+    stamp = json.dumps([dataset.dataset_id, generator.generator_id, seed, changed], sort_keys=True)
+    folder = f"{category or 'all'}-{hashlib.sha256(stamp.encode()).hexdigest()[:10]}"
     run_dir = store.workspace.runs_dir / folder
     config = replace(_recipe(store, dataset_dir, run_dir, generator, seed), **changed)
     run = RunRecord(
         run_id=record_id("run", folder),
-        dataset_id=manifest.dataset_id,
+        dataset_id=dataset.dataset_id,
         generator_id=generator.generator_id,
         recipe=config.recipe,
         path=str(run_dir.relative_to(store.workspace.root)),
@@ -91,7 +93,7 @@ def plan_run(
         run=run,
         config=config,
         parent=generator,
-        category=manifest.category,
+        category=category,
         round_number=round_number,
         name=_free_name(store, name or folder, record_id("generator", folder)),
     )
@@ -106,9 +108,17 @@ def carry_out(plan: RunPlan, *, progress: Progress = no_progress) -> Path:
         KeyboardInterrupt: The run was stopped; its last checkpoint is complete.
     """
     # Imported when training is asked for: torch and diffusers take seconds to load.
+    from training.loop import TrainProgress  # noqa: PLC0415
     from training.train import train  # noqa: PLC0415
 
-    return train(plan.config, progress=progress).adapter_dir
+    def report(step: TrainProgress) -> None:
+        progress(f"{step.phase} {plan.name}", step.done, step.total)
+
+    resume = (plan.config.run_dir / "config.json").exists()
+    result = train(plan.config, resume=resume, progress=report)
+    if result.adapter_dir is None:
+        raise KeyboardInterrupt(f"the run in {plan.config.run_dir} stopped at step {result.step}")
+    return result.adapter_dir
 
 
 def register_result(store: Store, plan: RunPlan, adapter: Path) -> TrainingOutcome:
@@ -125,6 +135,11 @@ def register_result(store: Store, plan: RunPlan, adapter: Path) -> TrainingOutco
     )
     store.write([RunEnd(run_id=plan.run.run_id, status=RunStatus.FINISHED), tuned])
     return TrainingOutcome(run=plan.run, run_dir=plan.config.run_dir, generator=tuned)
+
+
+def register_failure(store: Store, plan: RunPlan, error: VidprefError) -> None:
+    """Record that a run failed, and why."""
+    store.write([RunEnd(run_id=plan.run.run_id, status=RunStatus.FAILED, message=str(error))])
 
 
 def train_dataset(
@@ -152,7 +167,12 @@ def train_dataset(
             seed=seed,
             changes=changes,
         )
-    adapter = carry_out(plan, progress=progress)
+    try:
+        adapter = carry_out(plan, progress=progress)
+    except VidprefError as error:
+        with Store.open(root) as store:
+            register_failure(store, plan, error)
+        raise
     with Store.open(root) as store:
         return register_result(store, plan, adapter)
 

@@ -1,8 +1,8 @@
 """Media files of a workspace: taken in once, named by their content, never changed.
 
 A clip lies in `media/<2 hex>/<SHA-256>/` as `original.<ext>` (the bytes that came), `normal.mp4` (what
-browsers play) and `clip.json` (what decoding found). The folder appears in one rename, so it is there whole or
-not at all.
+browsers play) and `clip.json` (what decoding found). The folder appears in one rename, so it is there whole
+or not at all.
 """
 
 import hashlib
@@ -64,7 +64,8 @@ class MediaStore:
     def ingest(self, path: Path) -> Media:
         """Check a file, keep it, and make the copy that browsers play.
 
-        A file known by content is not made again. The caller writes the returned record, and a `VideoMedia` for it.
+        A file known by content is not made again. The caller writes the returned record, and a `VideoMedia`
+        for it.
 
         Raises:
             MediaRefused: It is no clip, is damaged, too large, or takes too long to decode.
@@ -175,7 +176,6 @@ class _Worker:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as this object)
 
     def normalise(self, source: Path, target: Path, limits: ClipLimits) -> dict[str, Any]:
         """Decode and normalise one file; return the fields of its `ClipInfo`.
@@ -210,11 +210,12 @@ class _Worker:
         self.close()
         root = str(Path(__file__).resolve().parent.parent)
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
         process = subprocess.Popen(
             [sys.executable, "-m", "storage.media_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._errors,
+            stderr=errors,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
         )
         self._process = process
@@ -222,9 +223,11 @@ class _Worker:
             self._answer(process, _START_TIMEOUT_S)
         except (EOFError, TimeoutError) as error:
             self.close()
-            self._errors.seek(0)
-            told = self._errors.read()[-2000:].decode(errors="replace")
+            errors.seek(0)
+            told = errors.read()[-2000:].decode(errors="replace")
             raise RuntimeError(f"the process that decodes clips does not start: {told}") from error
+        finally:
+            errors.close()
         return process
 
     def _answer(self, process: "subprocess.Popen[bytes]", timeout_s: float) -> dict[str, Any]:

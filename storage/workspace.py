@@ -6,6 +6,9 @@ from pathlib import Path
 
 from storage.errors import NotAWorkspace, VidprefError
 
+UNFINISHED = ".unfinished-"
+"""How the names of folders begin that are being written; they are removed when the workspace is opened."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:

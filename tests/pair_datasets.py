@@ -1,6 +1,5 @@
 """A dataset of random pairs in memory, in the shape of the frozen one that training reads."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +27,7 @@ class FakeDataset:
     """Pairs with clips that are drawn from their ids: smooth blobs, winners bright and losers dark."""
 
     path: Path
+    dataset_id: str = "0" * 64
     pairs: list[FakeRow] = field(default_factory=list)
     size: tuple[int, int, int] = (9, 32, 32)
     """Frames, height, width."""
@@ -45,8 +45,7 @@ class FakeDataset:
 def make_dataset(
     folder: Path, *, num_prompts: int = 6, pairs_per_prompt: int = 2, size: tuple[int, int, int] = (9, 32, 32)
 ) -> FakeDataset:
-    """Write a manifest to `folder` and return a dataset with that many decided pairs."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Return a dataset with that many decided pairs; `folder` is only its name."""
     actions = ["slides left", "bounces up", "grows", "spins right", "slides right", "bounces up and down"]
     rows = [
         FakeRow(
@@ -59,5 +58,4 @@ def make_dataset(
         for prompt in range(num_prompts)
         for number in range(pairs_per_prompt)
     ]
-    (folder / "manifest.json").write_text(json.dumps({"pairs": [row.pair_id for row in rows], "size": size}))
     return FakeDataset(path=folder, pairs=rows, size=size)

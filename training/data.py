@@ -54,7 +54,11 @@ class PairDataset(Protocol):
 
     @property
     def path(self) -> Path:
-        """Its folder, with `manifest.json` inside."""
+        """Its folder, for messages."""
+
+    @property
+    def dataset_id(self) -> str:
+        """Its content hash, as in its manifest."""
 
     @property
     def pairs(self) -> Sequence[DatasetRow]:

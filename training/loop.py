@@ -180,7 +180,7 @@ class TrainingLoop:
             sft_weight=config.sft_weight,
         )
         if not torch.isfinite(terms.loss):
-            raise self._non_finite("loss", float(terms.loss), [batch])
+            raise self._non_finite("loss", terms.loss.item(), [batch])
         self._accelerator.backward(terms.loss / config.accumulation)
         return train_values(terms, errors, factors)
 

@@ -23,7 +23,6 @@ from training.config import TrainConfig, config_from_dict
 from training.data import PairDataset, PairSplit, split_held_out, training_pairs
 from training.errors import TrainingError
 from training.families.family import SampleSettings, VideoFamily
-from training.families.hashes import file_sha256
 from training.families.load import load_family
 from training.latents import LatentCache, build_cache
 from training.loop import ProgressCallback, TrainingLoop, TrainProgress
@@ -57,7 +56,7 @@ def train(
     split = _split(config, data)
     family = load_family(config.model, adapter=config.parent_adapter, device=device, dtype=config.dtype)
     inputs = RunInputs(
-        dataset_hash=file_sha256(data.path / "manifest.json"),
+        dataset_hash=data.dataset_id,
         model_hash=family.model_hash,
         parent_adapter_hash=family.adapter_hash,
     )

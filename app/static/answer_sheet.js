@@ -6,7 +6,7 @@ import { ANSWER_KEYS, COLUMNS, keyLabel } from "/ui/keys.js";
 const ASPECTS = {
   overall: ["Overall", "All in all, which clip is better?"],
   visual_quality: ["Visual quality", "Sharp, clean and plausible in every frame"],
-  motion_quality: ["Motion", "Believable and steady, and as much of it as the prompt asks for"],
+  motion_quality: ["Motion", "Believable, steady, and as much as asked for"],
   text_alignment: ["Text match", "Shows what the prompt says: subject, action, setting"],
 };
 const OUTCOMES = { left: "A", both_good: "Both good", both_bad: "Both bad", right: "B" };

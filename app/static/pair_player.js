@@ -18,7 +18,7 @@ const RESUME_KEY = "vidpref.current";
 class PairPlayer {
   #me = null;
   #outbox;
-  #progressAt = 0;
+  #progressAt = -Infinity;
   #lookAgain = 0;
   #rate = 1;
   #busy = false;
@@ -193,7 +193,7 @@ class PairPlayer {
       this.panels.showProgress(await api.progress(this.queue.category));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.#progressAt = 0; // The bar keeps its last state; the next pair asks again.
+      this.#progressAt = -Infinity; // The bar keeps its last state; the next pair asks again.
     }
   }
 

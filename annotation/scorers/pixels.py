@@ -69,7 +69,7 @@ def score_clip(frames: Frames) -> dict[str, float]:
         raise ValueError(f"frames are {frames.dtype} {list(frames.shape)}; they must be uint8 [F, H, W, 3]")
     if len(frames) < 1 or min(frames.shape[1:3]) < MIN_SIDE_PX:
         raise ValueError(
-            f"frames are {list(frames.shape)}; at least 1 frame of {MIN_SIDE_PX}x{MIN_SIDE_PX} pixels is needed"
+            f"frames are {list(frames.shape)}; at least 1 frame of {MIN_SIDE_PX} pixels a side is needed"
         )
     clip = _prepare(frames)
     return {

@@ -1,7 +1,7 @@
 """How fast durable votes are written, without any server: `python benchmarks/writer.py [--seconds 5]`.
 
-A vote is six records (an assignment, its end, four judgments) in one batch; each thread waits for its vote to be
-durable before it gives the next. Prints one JSON line per number of threads.
+A vote is six records (an assignment, its end, four judgments) in one batch; each thread waits for its vote to
+be durable before it gives the next. Prints one JSON line per number of threads.
 """
 
 import argparse

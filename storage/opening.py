@@ -107,6 +107,12 @@ def _opened(workspace: Workspace, journal: Journal, folder: Path, checkpoint_byt
         migrate(connection)
         _check_order(connection, journal, workspace)
         replayed = replay(connection, workspace.journal_dir)
+    except duckdb.Error as error:
+        connection.close()
+        raise VidprefError(
+            f"{workspace.database} could not be brought up to its journal: {error}. If the disk is full, "
+            "free some space; else run `vidpref rebuild`, which makes the database again from the journal"
+        ) from error
     except BaseException:
         connection.close()
         raise

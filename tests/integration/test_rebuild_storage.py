@@ -154,6 +154,16 @@ def _all_rows(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[obj
     return {name: connection.execute(f'SELECT * FROM "{name}" ORDER BY ALL').fetchall() for name in TABLES}
 
 
+def test_is_refused_when_the_journal_lacks_what_the_database_has(root: Path) -> None:
+    (file,) = segments(Workspace(root).journal_dir)
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:6]))
+    with pytest.raises(JournalCorrupt, match="has entries up to 10, the journal in .* ends at 6"):
+        Store.open(root)
+    file.write_bytes(b"".join(lines))
+    assert _num_prompts(root)[0] == 100
+
+
 def test_leaves_the_database_when_the_journal_is_damaged(root: Path) -> None:
     (file,) = segments(Workspace(root).journal_dir)
     content = bytearray(file.read_bytes())

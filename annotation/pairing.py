@@ -28,7 +28,7 @@ def make_pairs(
     videos: Iterable[Video],
     *,
     strategy: str,
-    prompts: Mapping[str, Prompt],
+    prompts: Mapping[str, Prompt] | None = None,
     scores: Mapping[str, float] | None = None,
     min_gap: float = 0.0,
     raters_per_pair: int = 1,
@@ -41,7 +41,8 @@ def make_pairs(
     Args:
         videos: candidates, of any number of prompts.
         strategy: one of `Strategy`.
-        prompts: the prompts of these videos by id; those held out for evaluation give no pair.
+        prompts: the prompts of these videos by id: those held out for evaluation then give no pair. None
+            where the caller has chosen the videos by split.
         scores: score by video id; a video without one is left out by every strategy that needs scores.
         min_gap: two videos whose scores differ by no more than this give no pair (where scores are used).
         raters_per_pair: how many people each pair is for.
@@ -83,17 +84,15 @@ def _check(
 
 
 def _by_prompt(
-    videos: Iterable[Video], *, prompts: Mapping[str, Prompt], include_eval: bool
+    videos: Iterable[Video], *, prompts: Mapping[str, Prompt] | None, include_eval: bool
 ) -> Iterator[tuple[str, list[str]]]:
     groups: dict[str, set[str]] = defaultdict(set)
     for video in videos:
         groups[video.prompt_id].add(video.video_id)
     for prompt_id in sorted(groups):
-        if prompt_id not in prompts:
-            raise ValueError(
-                f"prompt {prompt_id!r} of {len(groups[prompt_id])} videos is not among the prompts given"
-            )
-        if include_eval or prompts[prompt_id].split is not Split.EVAL:
+        if prompts is not None and prompt_id not in prompts:
+            raise ValueError(f"prompt {prompt_id!r} is not among the {len(prompts)} prompts given")
+        if include_eval or prompts is None or prompts[prompt_id].split is not Split.EVAL:
             yield prompt_id, sorted(groups[prompt_id])
 
 

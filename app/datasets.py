@@ -73,5 +73,5 @@ def export_category(
         labels=pair_labels(store, chosen, source=label_source, aspect=aspect),
         aggregation={"rule": "majority", "label_source": label_source, "aspect": aspect or "all"},
         out=out,
-        progress=progress,
+        progress=lambda done, total: progress("copy clips", done, total),
     )

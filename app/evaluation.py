@@ -17,7 +17,7 @@ from storage.prompts import get_prompts
 from storage.records import Prompt, Video
 from storage.store import Store
 from storage.videos import media_of
-from training.tiny.measure import Measurement, measure, total_score
+from training.tiny.measure import Measurement, measure, score
 
 PARTS = ("right_action", "right_color", "flicker", "smoothness", "motion")
 
@@ -86,7 +86,7 @@ def compare_measured(
         raise ValueError(
             f"base has {len(base)} clips and tuned {len(tuned)}: the same prompts and seeds are needed"
         )
-    gaps = [total_score(tuned[key]) - total_score(base[key]) for key in base]
+    gaps = [score(tuned[key]) - score(base[key]) for key in base]
     wins = sum(gap > 0 for gap in gaps) + 0.5 * sum(gap == 0 for gap in gaps)
     low, high = wilson_interval(wins, len(gaps))
     return CategoryResult(

@@ -171,7 +171,12 @@ def pair_category(
     source, aspect = parse_score_source(score) if score else ("", "")
     scores = _scores(store, videos, source, aspect, progress) if score else None
     pairs = make_pairs(
-        videos, strategy=strategy, scores=scores, raters_per_pair=raters_per_pair, min_gap=min_gap
+        videos,
+        strategy=strategy,
+        prompts=get_prompts(store, [video.prompt_id for video in videos]),
+        scores=scores,
+        raters_per_pair=raters_per_pair,
+        min_gap=min_gap,
     )
     num_new = store.write(pairs)
     judged = [] if source in ("", BUILTIN) else judge_with_ratings(store, pairs, source, aspect)

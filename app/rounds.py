@@ -20,7 +20,7 @@ from app.training_runs import TrainingOutcome, carry_out, plan_run, register_fai
 from storage.errors import UnknownName, VidprefError
 from storage.generators import find_generator, list_generators
 from storage.media import MediaStore
-from storage.prompts import list_categories, list_prompts
+from storage.prompts import get_prompts, list_categories, list_prompts
 from storage.records import (
     Aspect,
     DatasetRecord,
@@ -151,6 +151,7 @@ def candidate_pairs(loop: Loop, category: str, generator: Generator, number: int
         pairs = make_pairs(
             videos,
             strategy=config.pair_strategy,
+            prompts=get_prompts(loop.store, [video.prompt_id for video in videos]),
             scores={video_id: parts[Aspect.OVERALL] for video_id, parts in scores.items()},
             raters_per_pair=config.raters_per_pair,
             round=number,

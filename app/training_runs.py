@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from app.generation import TINY, adapter_folder
 from app.progress import Progress, no_progress
 from storage.errors import VidprefError
-from storage.export_reader import read_manifest
+from storage.export_reader import read_dataset
 from storage.generators import find_generator, list_generators
 from storage.records import Generator, RunEnd, RunRecord, RunStatus, record_id
 from storage.rounds import find_dataset
@@ -74,15 +74,16 @@ def plan_run(
     """
     if generator.family == "external":
         raise ValueError(f"generator {generator.name!r} is an imported source: it has no model to train")
-    manifest = read_manifest(dataset_dir)
+    dataset = read_dataset(dataset_dir, verify=False)  # every byte is checked when training starts
+    category = dataset.manifest["filters"]["category"]
     changed = dict(changes or {})
-    stamp = json.dumps([manifest.dataset_id, generator.generator_id, seed, changed], sort_keys=True)
-    folder = f"{manifest.category or 'all'}-{hashlib.sha256(stamp.encode()).hexdigest()[:10]}"
+    stamp = json.dumps([dataset.dataset_id, generator.generator_id, seed, changed], sort_keys=True)
+    folder = f"{category or 'all'}-{hashlib.sha256(stamp.encode()).hexdigest()[:10]}"
     run_dir = store.workspace.runs_dir / folder
     config = replace(_recipe(store, dataset_dir, run_dir, generator, seed), **changed)
     run = RunRecord(
         run_id=record_id("run", folder),
-        dataset_id=manifest.dataset_id,
+        dataset_id=dataset.dataset_id,
         generator_id=generator.generator_id,
         recipe=config.recipe,
         path=str(run_dir.relative_to(store.workspace.root)),
@@ -92,7 +93,7 @@ def plan_run(
         run=run,
         config=config,
         parent=generator,
-        category=manifest.category,
+        category=category,
         round_number=round_number,
         name=_free_name(store, name or folder, record_id("generator", folder)),
     )

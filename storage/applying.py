@@ -30,6 +30,12 @@ def last_applied(connection: duckdb.DuckDBPyConnection) -> int:
     return int(rows[0][0])
 
 
+def count_rows(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Return the number of rows of each table."""
+    union = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM \"{name}\"" for name in TABLES)
+    return {name: int(number) for name, number in connection.execute(union).fetchall()}
+
+
 def replay(connection: duckdb.DuckDBPyConnection, journal_dir: Path) -> int:
     """Apply the journal's entries that the database lacks; return how many entries that were.
 

@@ -176,7 +176,6 @@ class _Worker:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as this object)
 
     def normalise(self, source: Path, target: Path, limits: ClipLimits) -> dict[str, Any]:
         """Decode and normalise one file; return the fields of its `ClipInfo`.
@@ -211,11 +210,12 @@ class _Worker:
         self.close()
         root = str(Path(__file__).resolve().parent.parent)
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
         process = subprocess.Popen(
             [sys.executable, "-m", "storage.media_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._errors,
+            stderr=errors,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
         )
         self._process = process
@@ -223,9 +223,11 @@ class _Worker:
             self._answer(process, _START_TIMEOUT_S)
         except (EOFError, TimeoutError) as error:
             self.close()
-            self._errors.seek(0)
-            told = self._errors.read()[-2000:].decode(errors="replace")
+            errors.seek(0)
+            told = errors.read()[-2000:].decode(errors="replace")
             raise RuntimeError(f"the process that decodes clips does not start: {told}") from error
+        finally:
+            errors.close()
         return process
 
     def _answer(self, process: "subprocess.Popen[bytes]", timeout_s: float) -> dict[str, Any]:

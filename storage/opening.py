@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from storage.applying import last_applied, replay
-from storage.errors import JournalCorrupt
+from storage.errors import JournalCorrupt, VidprefError, WorkspaceServed
 from storage.journal import Journal
 from storage.migrate import migrate
 from storage.records import utc_now
@@ -30,6 +30,14 @@ _SETTINGS: Mapping[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,  # SQL reads and writes no files
 }
 
+_NOT_DAMAGE = (
+    "No space left",
+    "Permission denied",
+    "Read-only file system",
+    "Too many open files",
+    "Out of Memory",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
@@ -38,7 +46,7 @@ class Recovery:
     entries_replayed: int = 0
     """Journal entries that the database lacked."""
     moved: tuple[Path, ...] = ()
-    """Damaged files, at the place they were moved to."""
+    """Damaged files, at the place where they are kept."""
     torn_bytes: int = 0
     """Length of an unfinished write at the journal's end; it had never been acknowledged."""
 
@@ -76,6 +84,8 @@ def open_database(
     """Open database and journal and bring the first up to the second. The workspace must be locked.
 
     Raises:
+        WorkspaceServed: Another program, such as DuckDB's own, has the file open.
+        VidprefError: The disk does not let the file be opened.
         NewerSchema: A newer program wrote the workspace.
         JournalCorrupt: The journal is damaged before its end, or lacks entries that the database has.
     """
@@ -83,20 +93,41 @@ def open_database(
     folder = quarantine_folder(workspace)
     options = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
     journal = Journal(workspace.journal_dir, quarantine=folder, **options)
-    moved: list[Path] = []
-    connection = _connect_or_quarantine(workspace, folder, moved, checkpoint_bytes)
+    try:
+        return _opened(workspace, journal, folder, checkpoint_bytes)
+    except BaseException:
+        journal.close()
+        raise
+
+
+def _opened(workspace: Workspace, journal: Journal, folder: Path, checkpoint_bytes: int | None) -> Opened:
+    log_copy = _copy_log(workspace, folder)
+    connection, moved = _connect_or_quarantine(workspace, folder, checkpoint_bytes)
     try:
         migrate(connection)
         _check_order(connection, journal, workspace)
         replayed = replay(connection, workspace.journal_dir)
     except BaseException:
-        journal.close()
         connection.close()
         raise
+    if log_copy and replayed:  # the log lacked something, or DuckDB dropped it without a word: keep it
+        moved = [log_copy, *moved]
+    elif log_copy:
+        log_copy.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
     recovery = Recovery(entries_replayed=replayed, moved=tuple(moved), torn_bytes=journal.torn_bytes)
     if not recovery.clean:
         logger.warning("workspace %s was repaired while opening: %s", workspace.root, recovery)
     return Opened(connection, journal, recovery)
+
+
+def _copy_log(workspace: Workspace, folder: Path) -> Path | None:
+    """Copy the write-ahead log aside, since DuckDB clears one it cannot read. Usually there is none."""
+    if not workspace.wal.exists() or workspace.wal.stat().st_size == 0:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copy2(workspace.wal, folder / workspace.wal.name))
 
 
 def _remove_unfinished(workspace: Workspace) -> None:
@@ -106,19 +137,39 @@ def _remove_unfinished(workspace: Workspace) -> None:
 
 
 def _connect_or_quarantine(
-    workspace: Workspace, folder: Path, moved: list[Path], checkpoint_bytes: int | None
-) -> duckdb.DuckDBPyConnection:
-    """Open the file; on damage set first the log and then the database aside, and try again."""
-    for suspect in (workspace.wal, workspace.database):
-        try:
-            return connect(workspace.database, checkpoint_bytes=checkpoint_bytes)
-        except duckdb.Error as error:
-            if suspect.exists():
-                logger.error("%s cannot be read (%s); moving it to %s", suspect, error, folder)
-                moved.append(move_aside(suspect, folder))
-            elif suspect == workspace.database:
-                raise
-    return connect(workspace.database, checkpoint_bytes=checkpoint_bytes)
+    workspace: Workspace, folder: Path, checkpoint_bytes: int | None
+) -> tuple[duckdb.DuckDBPyConnection, list[Path]]:
+    """Open the file; on damage do without the log (a copy is kept), then without the database.
+
+    Return the connection and the database's new place, if it was moved.
+    """
+    try:
+        return connect(workspace.database, checkpoint_bytes=checkpoint_bytes), []
+    except duckdb.Error as error:
+        _raise_unless_damage(workspace, error)
+        logger.error("%s cannot be opened with its log (%s); leaving the log out", workspace.database, error)
+        workspace.wal.unlink(missing_ok=True)
+    try:
+        return connect(workspace.database, checkpoint_bytes=checkpoint_bytes), []
+    except duckdb.Error as error:
+        _raise_unless_damage(workspace, error)
+        if not workspace.database.exists():
+            raise
+        logger.error("%s cannot be opened (%s); moving it to %s", workspace.database, error, folder)
+        moved = move_aside(workspace.database, folder)
+    return connect(workspace.database, checkpoint_bytes=checkpoint_bytes), [moved]
+
+
+def _raise_unless_damage(workspace: Workspace, error: duckdb.Error) -> None:
+    """Raise a clear error where the files are sound and something else keeps them from being opened."""
+    text = str(error)
+    if "lock on file" in text:
+        raise WorkspaceServed(
+            f"{workspace.database} is open in a program outside this one ({text}): close it there",
+            address=None,
+        ) from error
+    if any(reason in text for reason in _NOT_DAMAGE):
+        raise VidprefError(f"{workspace.database} cannot be opened: {text}") from error
 
 
 def move_aside(path: Path, folder: Path) -> Path:

@@ -101,7 +101,7 @@ def train(
             progress=progress,
         )
     typer.echo(f"run folder: {outcome.run_dir}")
-    typer.echo(f"new generator: {outcome.generator_name}")
+    typer.echo(f"new generator: {outcome.generator.name}")
 
 
 def run_round_command(

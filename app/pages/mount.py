@@ -4,22 +4,38 @@ Each page is an application of its own: what one may ask for is then decided per
 page's events as well as for the page.
 """
 
+import asyncio
+
 import gradio as gr
 from fastapi import FastAPI, Request
 from starlette.responses import RedirectResponse
 
 from app.gate import USER_KEY
-from app.pages import annotate
-from app.pages.theme import SITE_SCRIPT, STYLES, site_theme
+from app.pages import annotate, browse, rounds
+from app.pages.theme import RESEARCH_STYLES, SITE_SCRIPT, STYLES, site_theme
 from storage.store import Store
 
 
 def mount_pages(app: FastAPI, store: Store) -> None:
-    """Mount Annotate at `/`, Browse at `/browse/` and Rounds at `/rounds/`."""
+    """Mount Annotate at `/`, Browse at `/browse/` and Rounds at `/rounds/`. Not from within an event loop."""
+    # Where no event loop runs, Gradio makes one for every page and never closes it.
+    asyncio.run(_mount_all(app, store))
+
+
+async def _mount_all(app: FastAPI, store: Store) -> None:
+    _mount(app, browse.build_browse_page(store), path="/browse", head=RESEARCH_STYLES)
+    _mount(app, rounds.build_rounds_page(store), path="/rounds", head=RESEARCH_STYLES)
+    # The last: an address that nothing above has is this page's.
     _mount(app, annotate.build_annotate_page(), path="/", head=annotate.HEAD)
 
 
 def _mount(app: FastAPI, page: gr.Blocks, *, path: str, head: str = "") -> None:
+    if path != "/":
+
+        @app.get(path, include_in_schema=False)
+        async def with_slash() -> RedirectResponse:
+            return RedirectResponse(f"{path}/")
+
     gr.mount_gradio_app(
         app,
         page,
@@ -36,11 +52,6 @@ def _mount(app: FastAPI, page: gr.Blocks, *, path: str, head: str = "") -> None:
         pwa=False,
         max_file_size=0,
     )
-    if path != "/":
-
-        @app.get(path, include_in_schema=False)
-        async def with_slash() -> RedirectResponse:
-            return RedirectResponse(f"{path}/")
 
 
 def _user_name(request: Request) -> str | None:

@@ -5,6 +5,7 @@ import gradio as gr
 STYLES = (
     '<link rel="stylesheet" href="/ui/site.css"><link rel="icon" href="/ui/mark.svg" type="image/svg+xml">'
 )
+RESEARCH_STYLES = '<link rel="stylesheet" href="/ui/research.css">'
 SITE_SCRIPT = '<script type="module" src="/ui/site.js"></script>'
 
 

@@ -5,64 +5,27 @@ arXiv 2311.01813. The folder is laid out as in the public evaluation repository;
 any, in `clips/<source>/<prompt number>.mp4`.
 """
 
-import json
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from storage.errors import MediaRefused
-from storage.importers.report import (
-    ImportRefused,
-    ImportReport,
-    Ingest,
-    Progress,
-    no_progress,
+from storage.importers.fetv_ratings import (
+    SOURCE,
+    FetvFolder,
+    generator_of,
+    number_of,
+    read_manual,
+    read_metrics,
+    source_of,
+    video_of,
 )
+from storage.importers.report import ImportRefused, ImportReport, Ingest, Progress, no_progress
 from storage.importers.rows import Row, RowRefused, prompt_of, read_json_lines, text_of
-from storage.ratings import canonical_aspect
-from storage.records import (
-    Generator,
-    Prompt,
-    Rater,
-    RaterKind,
-    Rating,
-    Record,
-    Video,
-    VideoMedia,
-    record_id,
-)
+from storage.records import Prompt, Record, Video, VideoMedia, record_id
 from storage.store import Store
 from storage.videos import media_of
 
-SOURCE = "fetv"
-ALIASES = {
-    "cogvideo": ("CogVideo",),
-    "text2video-zero": ("Text2Video-Zero",),
-    "modelscope-t2v": ("damo-text2video", "ModelScopeT2V"),
-    "zeroscope": ("ZeroScope",),
-    "ground-truth": (),
-}
-"""Our name of each source, and the other spellings of it."""
-
-_SOURCE_OF = {spelling: name for name, others in ALIASES.items() for spelling in (name, *others)}
-_RATED = ("static_quality", "temporal_quality", "alignment", "fine-grained_alignment")
-_METRIC_SCALES: dict[str, tuple[float, float]] = {"Otter-VQA": (0.0, 1.0)}
 _CLIP_BATCH = 32
-
-
-@dataclass(slots=True)
-class _Import:
-    """What is known of the folder while it is read."""
-
-    folder: Path
-    report: ImportReport
-    prompts: dict[int, Prompt]
-    source_ids: dict[int, str | None]
-    """The source's own id of each prompt's video; rows that name another one are refused."""
-    videos: dict[tuple[str, int], Video]
-    raters: dict[str, Rater]
-    ratings: dict[str, Rating]
 
 
 def import_fetv(store: Store, media: Ingest, path: Path, *, progress: Progress = no_progress) -> ImportReport:
@@ -73,13 +36,13 @@ def import_fetv(store: Store, media: Ingest, path: Path, *, progress: Progress =
     Raises:
         ImportRefused: there is no `fetv_data.json` in the folder.
     """
-    found = _Import(path, ImportReport(), {}, {}, {}, {}, {})
+    found = FetvFolder(path)
     _read_prompts(found)
-    _read_manual(found)
-    _read_metrics(found)
+    read_manual(found)
+    read_metrics(found)
     clips = list(_clips(found))
     report = found.report
-    generators = [_generator(name) for name in sorted({name for name, _ in found.videos})]
+    generators = [generator_of(name) for name in sorted({name for name, _ in found.videos})]
     for kind, records in (
         ("prompts", found.prompts.values()),
         ("generators", generators),
@@ -92,7 +55,7 @@ def import_fetv(store: Store, media: Ingest, path: Path, *, progress: Progress =
     return report
 
 
-def _read_prompts(found: _Import) -> None:
+def _read_prompts(found: FetvFolder) -> None:
     file = found.folder / "fetv_data.json"
     if not file.is_file():
         raise ImportRefused(f"{file}: not found; name the folder that holds fetv_data.json")
@@ -143,170 +106,7 @@ def _names(values: dict[str, object], name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if text))
 
 
-def _read_manual(found: _Import) -> None:
-    folders = sorted((found.folder / "manual_eval_results").glob("human*"))
-    if not folders:
-        found.report.notices.append(
-            f"no ratings of people: {found.folder / 'manual_eval_results'} is missing"
-        )
-    for folder in folders:
-        rater = _rater(found, f"{SOURCE}-{folder.name}", RaterKind.HUMAN)
-        for file, source in _source_files(found, folder, "manual_eval_results_"):
-            seen: set[str] = set()
-            for row in read_json_lines(file, found.report):
-                for key, value in row.values.items():
-                    _take(found, file, row.line, seen, key, _manual_ratings(found, rater, source, key, value))
-
-
-def _read_metrics(found: _Import) -> None:
-    folders = sorted(folder for folder in (found.folder / "auto_eval_results").glob("*") if folder.is_dir())
-    if not folders:
-        found.report.notices.append(f"no automatic metrics: {found.folder / 'auto_eval_results'} is missing")
-    for folder in folders:
-        rater = _rater(found, folder.name, RaterKind.MODEL)
-        for file, source in _source_files(found, folder, "auto_eval_results_"):
-            seen: set[str] = set()
-            for line, key, value in _metric_entries(file, found.report):
-                _take(found, file, line, seen, key, _metric_ratings(found, rater, source, key, value))
-
-
-def _metric_entries(file: Path, report: ImportReport) -> Iterator[tuple[int, str, object]]:
-    text = file.read_text(encoding="utf-8", errors="replace")
-    try:
-        # Pairs, not a dict: a key that is there twice must be seen twice.
-        pairs = json.loads(text, object_pairs_hook=list)
-    except json.JSONDecodeError as error:
-        report.refuse(file, error.lineno, f"not valid JSON: {error}")
-        return
-    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
-        report.refuse(file, 1, "not a JSON object of prompt number and score")
-        return
-    position = 0
-    for key, value in pairs:
-        position = max(text.find(f'"{key}"', position), position)
-        yield text.count("\n", 0, position) + 1, key, value
-
-
-def _source_files(found: _Import, folder: Path, prefix: str) -> Iterator[tuple[Path, str]]:
-    for file in sorted(folder.glob(f"{prefix}*.json")):
-        source = _SOURCE_OF.get(file.stem.removeprefix(prefix))
-        if source is None:
-            found.report.refuse(file, 1, f"unknown source; known: {', '.join(sorted(_SOURCE_OF))}")
-        else:
-            yield file, source
-
-
-def _take(found: _Import, file: Path, line: int, seen: set[str], key: str, ratings: Iterable[Rating]) -> None:
-    """Keep the ratings of one row, all or none."""
-    try:
-        if key in seen:
-            raise RowRefused(f"prompt {key!r} was rated above already")
-        checked = list(ratings)
-    except RowRefused as refusal:
-        found.report.refuse(file, line, str(refusal))
-        return
-    seen.add(key)
-    found.ratings.update((rating.rating_id, rating) for rating in checked)
-
-
-def _manual_ratings(found: _Import, rater: Rater, source: str, key: str, value: object) -> Iterator[Rating]:
-    number = _number_of(found, key)
-    if not isinstance(value, dict):
-        raise RowRefused(f"the rating of prompt {key} is {value!r}; it must be an object")
-    expected = found.source_ids[number]
-    if expected is not None and value.get("video_id") != expected:
-        raise RowRefused(f"prompt {key} is about {expected!r}, this row about {value.get('video_id')!r}")
-    unknown = sorted(set(value) - {"video_id", *_RATED})
-    if unknown:
-        raise RowRefused(f"unknown aspect {', '.join(unknown)}; known: {', '.join(_RATED)}")
-    scores = {name: value[name] for name in _RATED if value.get(name) is not None}
-    if not scores:
-        raise RowRefused(f"no rating of prompt {key}")
-    for name, score in scores.items():
-        parts = score if isinstance(score, dict) else {}
-        mean = _mean(name, parts) if parts else _score(name, score, low=1.0, high=5.0)
-        comment = json.dumps(parts, ensure_ascii=False) if parts else None
-        yield _rating(found, rater, source, number, canonical_aspect(name), mean, (1.0, 5.0), comment)
-
-
-def _mean(name: str, parts: dict[str, object]) -> float:
-    scores = [_score(f"{name}/{attribute}", score, low=1.0, high=5.0) for attribute, score in parts.items()]
-    return sum(scores) / len(scores)
-
-
-def _metric_ratings(found: _Import, rater: Rater, source: str, key: str, value: object) -> Iterator[Rating]:
-    number = _number_of(found, key)
-    scale = _METRIC_SCALES.get(rater.name)
-    low, high = scale or (-math.inf, math.inf)
-    score = _score(rater.name, value, low=low, high=high)
-    yield _rating(found, rater, source, number, "text_alignment", score, scale, None)
-
-
-def _number_of(found: _Import, key: str) -> int:
-    number = int(key) if key.isdecimal() and len(key) < 10 else -1
-    if number not in found.prompts:
-        raise RowRefused(f"there is no prompt {key!r}; the prompts are the lines of fetv_data.json from 0")
-    return number
-
-
-def _score(name: str, value: object, *, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise RowRefused(f"{name} is {value!r}; it must be a number")
-    if not low <= value <= high:
-        raise RowRefused(f"{name} is {value}; it must be from {low:g} to {high:g}")
-    return float(value)
-
-
-def _rating(
-    found: _Import,
-    rater: Rater,
-    source: str,
-    number: int,
-    aspect: str,
-    value: float,
-    scale: tuple[float, float] | None,
-    comment: str | None,
-) -> Rating:
-    video = _video(found, source, number)
-    return Rating(
-        rating_id=record_id("rating", rater.rater_id, video.video_id, aspect),
-        video_id=video.video_id,
-        rater_id=rater.rater_id,
-        aspect=aspect,
-        value=value,
-        scale_low=scale[0] if scale else None,
-        scale_high=scale[1] if scale else None,
-        comment=comment,
-    )
-
-
-def _video(found: _Import, source: str, number: int) -> Video:
-    key = f"{source}/{number}"
-    video = Video(
-        video_id=record_id("video", SOURCE, key),
-        prompt_id=found.prompts[number].prompt_id,
-        generator_id=_generator(source).generator_id,
-        source_key=key,
-    )
-    return found.videos.setdefault((source, number), video)
-
-
-def _generator(name: str) -> Generator:
-    return Generator(
-        generator_id=record_id("generator", name),
-        name=name,
-        family="external",
-        model="",
-        aliases=ALIASES[name],
-    )
-
-
-def _rater(found: _Import, name: str, kind: RaterKind) -> Rater:
-    rater = Rater(rater_id=record_id("rater", name), name=name, kind=kind, details={"source": SOURCE})
-    return found.raters.setdefault(name, rater)
-
-
-def _clips(found: _Import) -> Iterator[tuple[Path, Video]]:
+def _clips(found: FetvFolder) -> Iterator[tuple[Path, Video]]:
     folder = found.folder / "clips"
     if not folder.is_dir():
         found.report.notices.append(f"no clips: {folder} is missing; videos go in without files")
@@ -314,13 +114,9 @@ def _clips(found: _Import) -> Iterator[tuple[Path, Video]]:
     for file in sorted(
         folder.glob("*/*.mp4"), key=lambda file: (file.parent.name, len(file.stem), file.stem)
     ):
-        source = _SOURCE_OF.get(file.parent.name)
         try:
-            if source is None:
-                raise RowRefused(
-                    f"unknown source {file.parent.name!r}; known: {', '.join(sorted(_SOURCE_OF))}"
-                )
-            yield file, _video(found, source, _number_of(found, file.stem))
+            source = source_of(file.parent.name)
+            yield file, video_of(found, source, number_of(found, file.stem))
         except RowRefused as refusal:
             found.report.refuse(file, 1, str(refusal))
 

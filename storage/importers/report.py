@@ -62,12 +62,12 @@ class ImportReport:
 
     def summary(self) -> str:
         """Return one line for the end of a command."""
-        new = ", ".join(f"{number} {kind}" for kind, number in self.added.items() if number)
+        new = ", ".join(_count(number, kind) for kind, number in self.added.items() if number)
         parts = [f"added {new}" if new else "added nothing"]
         if self.skipped:
-            parts.append(f"{self.skipped} records were there already")
+            parts.append(f"{_count(self.skipped, 'records')} there already")
         if self.errors:
-            parts.append(f"{len(self.errors)} rows refused")
+            parts.append(f"{_count(len(self.errors), 'rows')} refused")
         return "; ".join(parts)
 
     def write(
@@ -81,3 +81,7 @@ class ImportReport:
             self.added[kind] += num_new
             self.skipped += len(batch) - num_new
             progress(f"write {kind}", start + len(batch), len(records))
+
+
+def _count(number: int, kind: str) -> str:
+    return f"{number} {kind.removesuffix('s') if number == 1 else kind}"

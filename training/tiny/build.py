@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKLWan
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from transformers import UMT5EncoderModel
 
 from training.tiny.build_checkpoint import load_checkpoint, save_checkpoint
-from training.tiny.build_config import CriticSchedule, TransformerSchedule, VaeSchedule
+from training.tiny.build_config import CriticSchedule, DecoderSchedule, TransformerSchedule, VaeSchedule
 from training.tiny.build_critic import build_critic
 from training.tiny.build_export import export_pipeline
 from training.tiny.build_text import build_tokenizer
 from training.tiny.build_transformer import EncodedClips, build_transformer, draw_encoded_clips
-from training.tiny.build_vae import build_vae
+from training.tiny.build_vae import build_vae, sharpen_decoder
 
 logger = logging.getLogger(__name__)
 
@@ -48,30 +49,37 @@ def make_vae(build: Build) -> None:
     vae.save_pretrained(build.work / "vae")
 
 
-def make_text(build: Build) -> None:
-    """Build the tokenizer."""
-    build_tokenizer().save_pretrained(build.work / "tokenizer")
+def make_decoder(build: Build) -> None:
+    """Train the decoder further; the transformer stage needs none of it and may run at the same time."""
+    vae = _saved_vae(build, "vae")
+    sharpen_decoder(vae, build.work, schedule=DecoderSchedule(), seed=build.seed, device=build.device)
+    vae.save_pretrained(build.work / "vae_sharp")
 
 
 def make_transformer(build: Build) -> None:
-    """Train transformer and text encoder on encoded clips and write the pipeline."""
-    vae = _trained_vae(build)
+    """Train transformer and text encoder together on encoded clips."""
     schedule = TransformerSchedule()
     tokenizer = build_tokenizer()
     model = build_transformer(
         build.work,
-        _encoded_clips(build, vae, schedule),
+        _encoded_clips(build, _saved_vae(build, "vae"), schedule),
         tokenizer,
         schedule=schedule,
         seed=build.seed,
         device=build.device,
     )
+    model.transformer.save_pretrained(build.work / "transformer")
+    model.text_encoder.save_pretrained(build.work / "text_encoder")
+
+
+def make_pipeline(build: Build) -> None:
+    """Put the trained parts together."""
     export_pipeline(
         build.out / "model",
-        vae=vae.cpu(),
-        transformer=model.transformer.cpu(),
-        text_encoder=model.text_encoder.cpu(),
-        tokenizer=tokenizer,
+        vae=_saved_vae(build, "vae_sharp").cpu(),
+        transformer=WanTransformer3DModel.from_pretrained(build.work / "transformer"),
+        text_encoder=UMT5EncoderModel.from_pretrained(build.work / "text_encoder"),
+        tokenizer=build_tokenizer(),
     )
 
 
@@ -79,7 +87,7 @@ def make_critic(build: Build) -> None:
     """Train the text critic."""
     build_critic(
         build.out / "critic" / "critic.safetensors",
-        _trained_vae(build),
+        _saved_vae(build, "vae_sharp"),
         schedule=CriticSchedule(),
         work=build.work,
         seed=build.seed,
@@ -89,8 +97,9 @@ def make_critic(build: Build) -> None:
 
 STAGES: dict[str, Callable[[Build], None]] = {
     "vae": make_vae,
-    "text": make_text,
+    "decoder": make_decoder,
     "transformer": make_transformer,
+    "pipeline": make_pipeline,
     "critic": make_critic,
 }
 
@@ -123,10 +132,12 @@ def main(arguments: list[str] | None = None) -> None:
             make(build)
 
 
-def _trained_vae(build: Build) -> AutoencoderKLWan:
-    folder = build.work / "vae"
+def _saved_vae(build: Build, name: str) -> AutoencoderKLWan:
+    folder = build.work / name
     if not folder.is_dir():
-        raise SystemExit(f"no trained autoencoder in {folder}; run --stage vae with the same --out first")
+        raise SystemExit(
+            f"no trained autoencoder in {folder}; run the stages before this one with the same --out"
+        )
     return AutoencoderKLWan.from_pretrained(folder).to(build.device).eval()
 
 

@@ -41,6 +41,28 @@ class VaeSchedule:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DecoderSchedule:
+    """How the decoder is trained on after the encoder is fixed."""
+
+    steps: int = 2400
+    """Optimizer steps."""
+    batch: int = 6
+    """Clips per step, drawn anew for every step."""
+    muon_learning_rate: float = 0.012
+    """Peak rate of Muon; linear to zero from the start."""
+    learning_rate: float = 1.2e-3
+    """Peak rate of AdamW, on the same schedule."""
+    max_noise: float = 0.2
+    """Noise on the latents, in standard deviations of their channel; drawn per clip from 0 up to this."""
+    object_weight: float = 4.0
+    """Extra weight of the object's pixels, as in ``VaeSchedule``."""
+    l1_weight: float = 0.15
+    """Weight of the mean absolute pixel error."""
+    rates: FlawRates = field(default_factory=lambda: BASE_RATES)
+    """Flaws the decoder must be able to show."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TransformerSchedule:
     """How the base text-to-video model (transformer and text encoder together) is trained."""
 

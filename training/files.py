@@ -45,8 +45,10 @@ def writing_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_partial(folder: Path) -> None:
-    """Delete what interrupted writers left in `folder`."""
+    """Delete what interrupted writers left in `folder`; what a living process writes there is let be."""
     for path in folder.glob(f"{PARTIAL_MARK}*"):
+        if _is_being_written(path):
+            continue
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -57,6 +59,17 @@ def write_json(path: Path, value: object) -> None:
     """Write a JSON file, readable by people, in one piece."""
     with writing_file(path) as partial:
         partial.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _is_being_written(partial: Path) -> bool:
+    process = int(partial.name.removeprefix(PARTIAL_MARK).split("-")[0])
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
 
 
 def _sync(path: Path) -> None:

@@ -30,8 +30,8 @@ def test_logs_in_with_a_cookie_that_scripts_cannot_read(served):
     assert browser.get("/api/v1/me").json() == {"name": "ann", "role": "annotator"}
 
 
-@pytest.mark.parametrize(("name", "password"), [("ann", "wrong"), ("nobody", PASSWORD), ("", ""), ("ann", "")])
-def test_refuses_a_wrong_name_or_password_with_the_same_words(served, name, password):
+@pytest.mark.parametrize(("name", "password"), [("ann", "wrong"), ("nobody", PASSWORD), ("", ""), ("ann",
+"")]) def test_refuses_a_wrong_name_or_password_with_the_same_words(served, name, password):
     response = log_in(served.client(), name, password)
 
     assert response.status_code == 401
@@ -88,9 +88,8 @@ def test_ends_a_session_when_its_time_is_over(serve):
 
 
 def test_lets_a_one_time_link_in_once(tmp_path, serve):
-    served = serve()
-    secret = create_one_time_login(served.store, "adam")
-    assert served.client().get(f"/login/once/{secret}").status_code == 401  # Written behind the server's back.
+    served = serve() secret = create_one_time_login(served.store, "adam") assert
+    served.client().get(f"/login/once/{secret}").status_code == 401  # Written behind the server's back.
     Sessions(served.store, config=ServerConfig())  # What a server started now would know.
 
 
@@ -141,7 +140,8 @@ def test_keeps_media_tokens_to_their_rater(served, ann, bob):
 def test_gives_no_way_to_name_a_file(ann, served):
     video = served.fixture.videos[0]
 
-    for path in (f"/media/video/{video.video_id}", "/media/%2e%2e/%2e%2e/vidpref.duckdb", "/media/..%2fvidpref.duckdb"):
+    for path in (f"/media/video/{video.video_id}", "/media/%2e%2e/%2e%2e/vidpref.duckdb",
+    "/media/..%2fvidpref.duckdb"):
         assert ann.get(path).status_code in (403, 404)
     for path in ("/gradio_api/file=/etc/passwd", f"/gradio_api/file={served.fixture.root}/config.toml"):
         assert ann.get(path).status_code in (403, 404)

@@ -124,7 +124,8 @@ def test_has_nothing_left_when_every_pair_was_judged(served, ann, bob):
 def test_never_shows_a_skipped_pair_to_the_same_rater_again(served, ann, bob):
     view = ann.next(category="slide").json()
 
-    assert ann.post(f"/api/v1/assignments/{view['assignment_id']}/skip", json={"reason": "odd"}).status_code == 204
+    assert ann.post(f"/api/v1/assignments/{view['assignment_id']}/skip", json={"reason": "odd"}).status_code
+    == 204
 
     assert ann.next(category="slide").status_code == 204
     assert bob.next(category="slide").json()["prompt"] == view["prompt"]

@@ -67,7 +67,8 @@ class WanFamily:
         """
         try:
             with _no_progress_bars():
-                pipeline = WanPipeline.from_pretrained(folder, dtype=dtype)
+                # The autoencoder stays in float32: in lower precision clips and latents get visibly worse.
+                pipeline = WanPipeline.from_pretrained(folder, dtype={"default": dtype, "vae": torch.float32})
         except (OSError, ValueError) as error:
             raise TrainingError(f"cannot load a Wan pipeline from {folder}: {error}") from error
         family = cls(pipeline, model=model, folder=folder, device=device, dtype=dtype)

@@ -80,12 +80,16 @@ def test_folder_replaces_the_one_before(tmp_path: Path) -> None:
     assert [item.name for item in (tmp_path / "adapter").iterdir()] == ["new"]
 
 
-def test_rest_of_a_killed_writer_is_removed(tmp_path: Path) -> None:
-    (tmp_path / ".partial-1-step-000003").mkdir()
-    (tmp_path / ".partial-2-x.json").write_text("{")
+def test_rest_of_a_dead_writer_is_removed_and_that_of_a_living_one_is_not(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / f".partial-{dead.pid}-step-000003").mkdir()
+    (tmp_path / f".partial-{dead.pid}-x.json").write_text("{")
+    living = f".partial-{os.getppid()}-y.json"
+    (tmp_path / living).write_text("{")
     (tmp_path / "step-000002").mkdir()
     remove_partial(tmp_path)
-    assert [item.name for item in tmp_path.iterdir()] == ["step-000002"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == [living, "step-000002"]
 
 
 KILLED_WRITER = """

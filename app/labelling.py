@@ -63,7 +63,7 @@ def _score_batch(store: Store, scorer: BuiltinScorer, rater: Rater, videos: Sequ
     for video in videos:
         path = media_file(store.workspace, media[video.video_id].media_id, kind="original")
         scores = scorer.score(read_frames(path), prompts[video.prompt_id].text)
-        for name, value in {**scores.parts, **scores.aspects}.items():
+        for name, value in [*scores.parts.items(), *scores.aspects.items()]:
             ratings.append(
                 Rating(
                     rating_id=record_id(

@@ -13,7 +13,9 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from storage.errors import MediaRefused
@@ -25,6 +27,7 @@ _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,asf,og
 _OPEN_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
 
 _SMALL_SIDE_PX = 256
+_SMPTE170M = 6  # FFmpeg's number for the matrix of BT.601, what RGB is turned into
 _LARGE_SIDE_PX = 1920
 _KEYFRAME_EVERY = 8
 
@@ -61,12 +64,28 @@ def read_frames(path: Path, *, max_frames: int | None = None) -> Frames:
     with _opened(path) as (container, stream):
         frames = []
         for frame in container.decode(stream):
-            frames.append(frame.to_ndarray(format="rgb24"))
+            frames.append(_rgb(frame).to_ndarray())
             if max_frames is not None and len(frames) >= max_frames:
                 break
     if not frames:
         raise MediaRefused(path, "no frame can be decoded; the file is damaged")
     return np.stack(frames)
+
+
+def _rgb(frame: VideoFrame) -> VideoFrame:
+    if _is_rgb(frame.format.name):
+        return frame.reformat(format="rgb24")
+    return frame.reformat(format="rgb24", src_color_range=_range(frame), dst_color_range=ColorRange.JPEG)
+
+
+def _is_rgb(pixels: str) -> bool:
+    return VideoFormat(pixels).is_rgb or pixels.startswith(("gbr", "pal"))
+
+
+def _range(frame: VideoFrame) -> ColorRange:
+    """Return whether a YUV frame uses 16..235 (MPEG, also where it does not say) or 0..255 (JPEG)."""
+    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    return ColorRange.JPEG if full else ColorRange.MPEG
 
 
 def write_clip(frames: Frames, path: Path, *, fps: float, lossless: bool = False) -> None:
@@ -91,7 +110,8 @@ def write_clip(frames: Frames, path: Path, *, fps: float, lossless: bool = False
     height, width = frames.shape[1:3]
     with _Writer(path, codec=codec, pixels=pixels, options=options, fps=fps, size=(width, height)) as writer:
         for frame in frames:
-            writer.write(VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"))
+            picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            writer.write(picture if lossless else writer.fitted(picture))
 
 
 def _check_frames(frames: Frames, *, even: bool) -> None:
@@ -130,7 +150,7 @@ def _scan(path: Path, limits: ClipLimits, *, normal: Path | None) -> ClipInfo:
                 path, f"{width}x{height} pixels; at most {limits.max_side_px} on a side are taken"
             )
         fps = _fps(stream)
-        writer = _normal_writer(normal, fps, width, height) if normal else None
+        writer = _normal_writer(normal, fps, stream) if normal else None
         try:
             for frame in _frames(container, stream, path):
                 num_frames += 1
@@ -230,6 +250,7 @@ class _Writer:
         options: dict[str, str],
         fps: float | Fraction,
         size: tuple[int, int],
+        colorspace: int = _SMPTE170M,
     ) -> None:
         self._rate = Fraction(fps).limit_denominator(1001)
         self._size = size
@@ -239,14 +260,33 @@ class _Writer:
         self._stream = self._container.add_stream(codec, rate=self._rate, options=options)
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = pixels
+        if not _is_rgb(pixels):
+            self._stream.codec_context.color_range = ColorRange.MPEG
+            self._stream.codec_context.colorspace = colorspace
         self._stream.codec_context.thread_count = 1  # more would make the bytes depend on the machine
 
     def fitted(self, frame: VideoFrame) -> VideoFrame:
         """Return the frame in the size and pixel format of this file."""
         width, height = self._size
-        nearest = width > frame.width * 1.5
+        how = "POINT" if width > frame.width * 1.5 else "BICUBIC"
+        # Without the ranges being named, RGB would come out as 0..255 in a file that says 16..235.
+        if _is_rgb(frame.format.name):
+            return frame.reformat(
+                width,
+                height,
+                self._pixels,
+                dst_colorspace=Colorspace.ITU601,
+                interpolation=how,
+                src_color_range=ColorRange.JPEG,
+                dst_color_range=ColorRange.MPEG,
+            )
         return frame.reformat(
-            width=width, height=height, format=self._pixels, interpolation="POINT" if nearest else "BICUBIC"
+            width,
+            height,
+            self._pixels,
+            interpolation=how,
+            src_color_range=_range(frame),
+            dst_color_range=ColorRange.MPEG,
         )
 
     def write(self, frame: VideoFrame) -> None:
@@ -270,16 +310,21 @@ class _Writer:
         self.close()
 
 
-def _normal_writer(path: Path, fps: Fraction, width: int, height: int) -> _Writer:
+def _normal_writer(path: Path, fps: Fraction, stream: VideoStream) -> _Writer:
+    source = stream.codec_context
+    width, height = source.width, source.height
     largest = max(width, height)
     scale = Fraction(max(1, _SMALL_SIDE_PX // largest))
     if largest > _LARGE_SIDE_PX:
         scale = Fraction(_LARGE_SIDE_PX, largest)
+    matrix = _SMPTE170M if _is_rgb(source.pix_fmt or "yuv420p") else source.colorspace
     even = (_even(width * scale), _even(height * scale))
     keyframes = str(_KEYFRAME_EVERY)
     options = {"crf": "14" if largest < _SMALL_SIDE_PX else "18", "preset": "veryfast"}
     options |= {"g": keyframes, "keyint_min": keyframes, "sc_threshold": "0", "bf": "0"}
-    return _Writer(path, codec="libx264", pixels="yuv420p", options=options, fps=fps, size=even)
+    return _Writer(
+        path, codec="libx264", pixels="yuv420p", options=options, fps=fps, size=even, colorspace=matrix
+    )
 
 
 def _even(side: Fraction) -> int:

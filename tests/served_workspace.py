@@ -1,12 +1,17 @@
 """A small workspace with clips, pairs and people, made through the storage API, and a server for it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 
 from app.accounts import add_user, create_token
+from app.config import ServerConfig
+from storage.clips import Frames
 from storage.media import MediaStore
 from storage.records import (
     Generator,
@@ -19,6 +24,7 @@ from storage.records import (
     VideoMedia,
     record_id,
 )
+from storage.space import SpaceGuard
 from storage.store import Store
 from storage.workspace import Workspace
 
@@ -29,7 +35,7 @@ PASSWORD = "correct horse battery"
 FPS = 8.0
 
 
-def moving_square(*, color: tuple[int, int, int], num_frames: int = 9, size_px: int = 64) -> np.ndarray:
+def moving_square(*, color: tuple[int, int, int], num_frames: int = 9, size_px: int = 64) -> Frames:
     """Return uint8 frames [F, H, W, 3] of a square that slides to the right."""
     frames = np.full((num_frames, size_px, size_px, 3), 24, dtype=np.uint8)
     for number in range(num_frames):
@@ -134,3 +140,47 @@ def _people(store: Store, annotators: Sequence[str]) -> dict[str, str]:
     for name, role in roles.items():
         add_user(store, name, role, PASSWORD)
     return {name: create_token(store, name) for name in roles}
+
+
+class Client(httpx.Client):
+    """A rater's HTTP client, with the calls of REST API v1 that tests make most."""
+
+    def next(self, **body: str) -> httpx.Response:
+        return self.post("/api/v1/assignments", json=body)
+
+    def judge(self, assignment_id: str, **body: Any) -> httpx.Response:
+        return self.put(f"/api/v1/assignments/{assignment_id}/judgments", json=body)
+
+    def vote(self, assignment_id: str, overall: str = "left", **answers: str) -> httpx.Response:
+        return self.judge(assignment_id, answers={"overall": overall, **answers})
+
+
+@dataclass(frozen=True)
+class ServedFixture:
+    """A workspace being served from this process."""
+
+    fixture: Fixture
+    store: Store
+    address: str
+
+    def client(self, name: str | None = None) -> Client:
+        """Return a client with a person's token, or one that nobody knows."""
+        headers = {"Authorization": f"Bearer {self.fixture.tokens[name]}"} if name else {}
+        return Client(base_url=self.address, headers=headers, timeout=20)
+
+
+@contextmanager
+def serve_fixture(
+    root: Path,
+    *,
+    fixture: Fixture | None = None,
+    config: ServerConfig | None = None,
+    guard: SpaceGuard | None = None,
+    **options: Any,
+) -> Iterator[ServedFixture]:
+    """Make a workspace, unless one was made, and serve it while the block runs."""
+    from app.serve import serving
+
+    fixture = fixture or make_workspace(root, **options)
+    with Store.open(root, guard=guard) as store, serving(store, config or ServerConfig(port=0)) as address:
+        yield ServedFixture(fixture, store, address)

@@ -4,6 +4,8 @@ Each page is an application of its own: what one may ask for is then decided per
 page's events as well as for the page.
 """
 
+import asyncio
+
 import gradio as gr
 from fastapi import FastAPI, Request
 from starlette.responses import RedirectResponse
@@ -15,7 +17,12 @@ from storage.store import Store
 
 
 def mount_pages(app: FastAPI, store: Store) -> None:
-    """Mount Annotate at `/`, Browse at `/browse/` and Rounds at `/rounds/`."""
+    """Mount Annotate at `/`, Browse at `/browse/` and Rounds at `/rounds/`. Not from within an event loop."""
+    # Where no event loop runs, Gradio makes one for every page and never closes it.
+    asyncio.run(_mount_all(app, store))
+
+
+async def _mount_all(app: FastAPI, store: Store) -> None:
     _mount(app, browse.build_browse_page(store), path="/browse", head=RESEARCH_STYLES)
     _mount(app, rounds.build_rounds_page(store), path="/rounds", head=RESEARCH_STYLES)
     # The last: an address that nothing above has is this page's.

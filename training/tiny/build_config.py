@@ -68,7 +68,7 @@ class TransformerSchedule:
 
     clips: int = 20_000
     """Clips drawn and encoded once before training; their captions are drawn anew at every step."""
-    steps: int = 3000
+    steps: int = 2400
     """Optimizer steps."""
     batch: int = 64
     """Clips per step."""
@@ -88,9 +88,9 @@ class CriticSchedule:
 
     clips: int = 8000
     """Clips drawn once before training; their prompts are drawn anew at every step."""
-    steps: int = 4000
+    steps: int = 2000
     """Optimizer steps."""
-    batch: int = 64
+    batch: int = 48
     """Clips per step."""
     learning_rate: float = 2e-3
     """Peak rate of AdamW; linear to zero in the last 60 % of the steps."""

@@ -28,7 +28,7 @@ def critic() -> TextCritic:
 
 @pytest.fixture(scope="module")
 def answers(critic: TextCritic) -> dict[str, np.ndarray]:
-    """Scores of 160 clean clips against a fitting prompt, one with another action, and one with another color."""
+    """Scores of 160 clean clips against a fitting prompt and against one wrong in each part."""
     rng, words = np.random.default_rng(991), random.Random(991)
     clips = []
     prompts: dict[str, list[str]] = {"right": [], "wrong action": [], "wrong color": [], "wrong shape": []}

@@ -88,7 +88,9 @@ def test_sends_a_browser_to_the_log_in_page_and_back():
     assert ask("/api/v1/me", headers={"accept": "text/html"}).status == 401
 
 
-@pytest.mark.parametrize("headers", [ANN, {"authorization": "Bearer of-ann"}, {"authorization": "bearer of-ann"}])
+@pytest.mark.parametrize(
+    "headers", [ANN, {"authorization": "Bearer of-ann"}, {"authorization": "bearer of-ann"}]
+)
 def test_passes_the_user_on(headers):
     assert ask("/api/v1/me", headers=headers).user.name == "ann"
 

@@ -3,7 +3,6 @@
 The critic is imported, and torch with it, when a scorer with a critic is made and not before.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,9 +101,9 @@ def aspects_of(parts: Mapping[str, float], text: float | None, weights: AspectWe
     """Make the aspects from the parts.
 
     Visual quality is the weighted mean of sharpness, freedom from flicker and consistency. Motion quality is
-    the geometric mean of smoothness and dynamic degree: a clip that stands still has none. Overall is the
-    weighted mean of Q, which is that of all parts, and the text: by default (4 Q + text) / 5. Where `text`
-    is None, it is Q.
+    smoothness^(3/4) dynamic^(1/4): a clip that stands still has none, and wild motion does not make up for
+    trembling. Overall is the weighted mean of Q, which is that of all parts, and the text: by default
+    (4 Q + text) / 5. Where `text` is None, it is Q.
     """
     each = weights.part_weights
     visual = _weighted(
@@ -113,7 +112,7 @@ def aspects_of(parts: Mapping[str, float], text: float | None, weights: AspectWe
     quality = _weighted(each, parts)
     aspects = {
         Aspect.VISUAL_QUALITY: visual,
-        Aspect.MOTION_QUALITY: math.sqrt(parts["motion_smoothness"] * parts["dynamic_degree"]),
+        Aspect.MOTION_QUALITY: parts["motion_smoothness"] ** 0.75 * parts["dynamic_degree"] ** 0.25,
         Aspect.OVERALL: quality,
     }
     if text is not None:

@@ -3,20 +3,24 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from annotation.judge import judge_from_scores
+from annotation.labels import majority_labels
+from annotation.pairing import make_pairs
 from storage.clips import write_clip
 from storage.generators import find_generator, list_generators
 from storage.importers.fetv import import_fetv
-from storage.importers.report import ImportRefused
+from storage.importers.report import ImportRefused, ImportReport
 from storage.media import MediaStore
 from storage.prompts import list_categories, list_prompts
 from storage.raters import find_rater, list_raters
 from storage.ratings import list_ratings, mean_ratings
-from storage.records import RaterKind
+from storage.records import Aspect, RaterKind
 from storage.stats import stats
 from storage.store import Store
 from storage.videos import list_videos, media_of
@@ -216,36 +220,66 @@ def test_refuses_a_folder_without_prompts(tmp_path: Path, store: Store, media: M
         import_fetv(store, media, tmp_path)
 
 
-@needs_real
-def test_imports_the_real_data_twice(store: Store, media: MediaStore) -> None:
+@dataclass(frozen=True)
+class RealImport:
+    store: Store
+    media: MediaStore
+    report: ImportReport
+    calls: list[tuple[str, int, int]]
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealImport]:
+    root = Workspace.create(tmp_path_factory.mktemp("real") / "work").root
     calls: list[tuple[str, int, int]] = []
-    report = import_fetv(store, media, REAL, progress=lambda *call: calls.append(call))
-    assert report.errors == [] and report.notices == []
-    counts = stats(store)
+    with Store.open(root, min_free_bytes=0) as store, MediaStore(store.workspace) as media:
+        report = import_fetv(store, media, REAL, progress=lambda *call: calls.append(call))
+        yield RealImport(store, media, report, calls)
+
+
+@needs_real
+def test_imports_the_real_data(real: RealImport) -> None:
+    assert real.report.errors == [] and real.report.notices == []
+    counts = stats(real.store)
     # The ground truth shows 541 of the 619 prompts; 3 people and 2 metrics rated all 3,017 videos.
     assert [counts[name] for name in ("prompts", "generators", "raters", "videos")] == [619, 5, 5, 3017]
-    assert report.added["clips"] == len(list_videos(store, with_media=True)) == 104
-    assert list_categories(store) == {
+    assert real.report.added["clips"] == len(list_videos(real.store, with_media=True)) == 104
+    assert list_categories(real.store) == {
         "actions": 380, "fluid motions": 215, "kinetic motions": 305, "light change": 96
     }  # fmt: skip
     num_fine = 4 * 452 + 413
     assert counts["ratings"] == 3 * (3 * 3017 + num_fine) + 2 * 3017
-    assert calls and all(0 <= done <= total for _, done, total in calls)
-    again = import_fetv(store, media, REAL)
-    assert sum(again.added.values()) == 0 and stats(store) == counts
+    assert real.calls and all(0 <= done <= total for _, done, total in real.calls)
 
 
 @needs_real
-def test_the_real_ratings_give_the_published_correlation(store: Store, media: MediaStore) -> None:
+def test_a_second_run_on_the_real_data_changes_nothing(real: RealImport) -> None:
+    counts = stats(real.store)
+    again = import_fetv(real.store, real.media, REAL)
+    assert sum(again.added.values()) == 0 and stats(real.store) == counts
+
+
+@needs_real
+def test_the_real_ratings_give_the_published_correlation(real: RealImport) -> None:
     """CLIPScore against people on alignment, all prompts: Spearman 0.243 (arXiv 2311.01813)."""
-    report = import_fetv(store, media, REAL)
-    assert report.errors == []
-    people = mean_ratings(store, source="human", aspect="alignment")
-    metric = mean_ratings(store, source="CLIPScore", aspect="text_alignment")
+    people = mean_ratings(real.store, source="human", aspect="alignment")
+    metric = mean_ratings(real.store, source="CLIPScore", aspect="text_alignment")
     ids = sorted(people)
     assert len(ids) == 3017
     ranks = [ranked([scores[one] for one in ids]) for scores in (people, metric)]
     assert round(float(np.corrcoef(*ranks)[0, 1]), 3) == 0.243
+
+
+@needs_real
+def test_the_real_ratings_make_pairs_and_labels(real: RealImport) -> None:
+    """Best against worst of each prompt by people's mean rating of temporal quality, in `actions`."""
+    videos = list_videos(real.store, category="actions", with_media=True)
+    means = mean_ratings(real.store, source="human", aspect="temporal quality")
+    pairs = make_pairs(videos, strategy="best_vs_worst", scores=means)
+    judgments = judge_from_scores(pairs, means, rater_id="mean", aspect="motion_quality")
+    labels = majority_labels(pairs, judgments, aspect=Aspect.OVERALL)
+    assert len(pairs) == len(labels) == len({video.prompt_id for video in videos}) == 13
+    assert all(means[label.winner_id or ""] > means[label.loser_id or ""] for label in labels)
 
 
 def ranked(values: list[float]) -> np.ndarray:

@@ -38,7 +38,7 @@ def test_aspects_of_a_worked_example() -> None:
     # Q = (0.8 + 0.6 + 0.9 + 1.0 + 0.4 / 2) / 4.5 = 3.5 / 4.5; overall = (4 Q + 0.5) / 5
     assert aspects == {
         Aspect.VISUAL_QUALITY: pytest.approx((0.8 + 0.6 + 1.0) / 3),
-        Aspect.MOTION_QUALITY: pytest.approx(0.6),
+        Aspect.MOTION_QUALITY: pytest.approx(0.734847),  # (0.9 * 0.9 * 0.9 * 0.4) ** (1 / 4)
         Aspect.TEXT_ALIGNMENT: 0.5,
         Aspect.OVERALL: pytest.approx((4 * 3.5 / 4.5 + 0.5) / 5),
     }

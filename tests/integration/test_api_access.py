@@ -30,7 +30,7 @@ def test_logs_in_with_a_cookie_that_scripts_cannot_read(served):
     assert browser.get("/api/v1/me").json() == {"name": "ann", "role": "annotator"}
 
 
-@pytest.mark.parametrize(("name", "password"), [("ann", "wrong"), ("nobody", PASSWORD), ("", ""), ("ann", "")])
+@pytest.mark.parametrize(("name", "password"), [("ann", "wrong"), ("nobody", PASSWORD), ("", "")])
 def test_refuses_a_wrong_name_or_password_with_the_same_words(served, name, password):
     response = log_in(served.client(), name, password)
 
@@ -70,7 +70,7 @@ def test_forgets_the_session_after_logging_out(served):
     assert thief.get("/api/v1/me").status_code == 401
 
 
-def test_keeps_a_session_over_a_restart_and_drops_it_after_its_time(served):
+def test_knows_a_session_after_a_restart_and_takes_it_for_no_token(served):
     browser = served.client()
     log_in(browser)
     (secret,) = browser.cookies.values()
@@ -79,28 +79,18 @@ def test_keeps_a_session_over_a_restart_and_drops_it_after_its_time(served):
     assert Sessions(served.store, config=ServerConfig()).token_user(secret) is None
 
 
-def test_ends_a_session_when_its_time_is_over(serve):
-    served = serve(config=ServerConfig(port=0, session_hours=1e-6))
+def test_ends_a_session_when_its_time_is_over(serve, workspace_copy):
+    served = serve(workspace_copy, config=ServerConfig(port=0, session_hours=1e-6))
     browser = served.client()
     log_in(browser)
 
     assert browser.get("/api/v1/me").status_code == 401
 
 
-def test_lets_a_one_time_link_in_once(tmp_path, serve):
-    served = serve()
-    secret = create_one_time_login(served.store, "adam")
-    assert served.client().get(f"/login/once/{secret}").status_code == 401  # Written behind the server's back.
-    Sessions(served.store, config=ServerConfig())  # What a server started now would know.
-
-
-def test_uses_a_one_time_link_up(tmp_path, serve):
-    from tests.served_workspace import make_workspace
-
-    fixture = make_workspace(tmp_path / "workspace")
-    with Store.open(fixture.root) as store:
+def test_uses_a_one_time_link_up(serve, workspace_copy):
+    with Store.open(workspace_copy.root) as store:
         secret = create_one_time_login(store, "adam")
-    served = serve(fixture=fixture)
+    served = serve(workspace_copy)
     browser, second = served.client(), served.client()
 
     assert browser.get(f"/login/once/{secret}").headers["location"] == "/"
@@ -136,36 +126,6 @@ def test_keeps_media_tokens_to_their_rater(served, ann, bob):
     assert served.client().get(url).status_code == 401
     assert served.client("adam").get(url).status_code == 404
     assert bob.get(url).json() == bob.get("/media/unknown").json()
-
-
-def test_gives_no_way_to_name_a_file(ann, served):
-    video = served.fixture.videos[0]
-
-    for path in (f"/media/video/{video.video_id}", "/media/%2e%2e/%2e%2e/vidpref.duckdb", "/media/..%2fvidpref.duckdb"):
-        assert ann.get(path).status_code in (403, 404)
-    for path in ("/gradio_api/file=/etc/passwd", f"/gradio_api/file={served.fixture.root}/config.toml"):
-        assert ann.get(path).status_code in (403, 404)
-    assert ann.post("/gradio_api/upload", files={"files": b"x"}).status_code == 404
-
-
-@pytest.mark.parametrize("path", ["/browse/", "/rounds/", "/browse/config", "/rounds/gradio_api/info"])
-def test_opens_research_pages_to_researchers_alone(served, ann, path):
-    assert ann.get(path).status_code == 403
-    assert served.client("rita").get(path).status_code == 200
-    assert served.client().get(path).status_code == 401
-
-
-def test_sends_nothing_that_names_a_generator_to_an_annotator(served, ann):
-    view = ann.next()
-    urls = [view.json()[side]["url"] for side in ("left", "right")]
-    answers = [view, ann.post("/api/v1/undo"), *map(ann.get, urls)]
-    answers += [ann.get(path) for path in ("/", "/config", "/gradio_api/info", "/api/v1/progress", "/api/v1/stats")]
-    hidden = ["quokka", *(video.video_id for video in served.fixture.videos)]
-    hidden += [pair.pair_id for pair in served.fixture.pairs]
-
-    for response in answers:
-        sent = str(response.headers) + response.text
-        assert not [word for word in hidden if word in sent], response.url
 
 
 def test_has_no_account_and_no_way_to_make_one_in_a_new_workspace(tmp_path):

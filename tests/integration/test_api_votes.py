@@ -101,7 +101,9 @@ def test_goes_back_to_the_last_pair_with_its_answers(served, ann):
 
     assert undone["assignment_id"] == view["assignment_id"]
     assert undone["earlier"] == {"answers": {"overall": "right"}, "confidence": 1, "comment": "hm"}
-    assert [undone[side]["url"] for side in ("left", "right")] == [view[side]["url"] for side in ("left", "right")]
+    assert [undone[side]["url"] for side in ("left", "right")] == [
+        view[side]["url"] for side in ("left", "right")
+    ]
     assert ann.vote(view["assignment_id"], "left").json()["duplicate"] is False
     assert len(stored(served)) == 1
 
@@ -124,7 +126,10 @@ def test_has_nothing_left_when_every_pair_was_judged(served, ann, bob):
 def test_never_shows_a_skipped_pair_to_the_same_rater_again(served, ann, bob):
     view = ann.next(category="slide").json()
 
-    assert ann.post(f"/api/v1/assignments/{view['assignment_id']}/skip", json={"reason": "odd"}).status_code == 204
+    assert (
+        ann.post(f"/api/v1/assignments/{view['assignment_id']}/skip", json={"reason": "odd"}).status_code
+        == 204
+    )
 
     assert ann.next(category="slide").status_code == 204
     assert bob.next(category="slide").json()["prompt"] == view["prompt"]
@@ -229,4 +234,6 @@ def test_counts_everything_for_researchers_and_hides_names_from_annotators(serve
 
     assert (numbers["prompts"], numbers["videos"], numbers["pairs"], numbers["judgments"]) == (2, 4, 2, 1)
     assert "quokka-base" in numbers["by_generator"]
-    assert seen_by_ann == {key: value for key, value in numbers.items() if key not in ("by_generator", "by_rater")}
+    assert seen_by_ann == {
+        key: value for key, value in numbers.items() if key not in ("by_generator", "by_rater")
+    }

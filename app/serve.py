@@ -25,24 +25,31 @@ class ServeError(VidprefError):
     """The server could not start."""
 
 
-def serve(root: Path, config: ServerConfig, *, on_ready: OnReady = lambda address: None) -> None:
+def serve(
+    root: Path,
+    config: ServerConfig,
+    *,
+    on_ready: OnReady = lambda address: None,
+    with_pages: bool = True,
+) -> None:
     """Serve a workspace until SIGINT or SIGTERM; what was accepted by then is answered and stored.
 
     Args:
         root: The workspace folder.
         config: Where and how; port 0 takes a free port.
         on_ready: Called with the address once requests are answered.
+        with_pages: False for the API alone.
 
     Raises:
         ServeError: The address is taken or not allowed.
         WorkspaceServed: Another process has the workspace open.
     """
     with Store.open(root) as store, _listen(config) as listener:
-        _server(store, config, listener, on_ready).run(sockets=[listener])
+        _server(store, config, listener, on_ready, with_pages).run(sockets=[listener])
 
 
 @contextlib.contextmanager
-def serving(store: Store, config: ServerConfig) -> Iterator[str]:
+def serving(store: Store, config: ServerConfig, *, with_pages: bool = True) -> Iterator[str]:
     """Serve an open store from a thread while the block runs; gives the address.
 
     Pairs written meanwhile are handed out after a `refresh` of the desk, or the next start.
@@ -52,7 +59,7 @@ def serving(store: Store, config: ServerConfig) -> Iterator[str]:
     """
     ready = threading.Event()
     with _listen(config) as listener:
-        server = _server(store, config, listener, lambda address: ready.set())
+        server = _server(store, config, listener, lambda address: ready.set(), with_pages)
 
         def run() -> None:
             try:
@@ -100,7 +107,13 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def _server(store: Store, config: ServerConfig, listener: socket.socket, on_ready: OnReady) -> _Server:
+def _server(
+    store: Store,
+    config: ServerConfig,
+    listener: socket.socket,
+    on_ready: OnReady,
+    with_pages: bool = True,
+) -> _Server:
     address = address_of(listener)
 
     def ready() -> None:
@@ -108,7 +121,7 @@ def _server(store: Store, config: ServerConfig, listener: socket.socket, on_read
         on_ready(address)
 
     settings = uvicorn.Config(
-        create_app(store, config),
+        create_app(store, config, with_pages=with_pages),
         access_log=False,
         log_config=None,
         log_level="warning",

@@ -20,7 +20,6 @@ from app.gate import Gate
 from app.login_routes import login_router
 from app.media_routes import media_router
 from app.media_tokens import MediaTokens
-from app.pages.mount import mount_pages
 from app.schemas import HealthAnswer
 from app.votes import VoteDesk
 from storage.errors import ReadOnlyStore, StoreClosed, StoreFailed, UnknownName, VidprefError
@@ -52,10 +51,16 @@ class PageFiles(StaticFiles):
         return response
 
 
-def create_app(store: Store, config: ServerConfig) -> FastAPI:
+def create_app(store: Store, config: ServerConfig, *, with_pages: bool = True) -> FastAPI:
     """Return the application for an open store.
 
     It reads accounts and open work at once and keeps them in memory.
+
+    Args:
+        store: The open workspace.
+        config: How to serve it.
+        with_pages: False for the API alone, as for remote workers: it starts faster.
+
     `app.state` holds `sessions` and `desk`, for whoever shares the store with the server.
     """
     sessions = Sessions(store, config=config)
@@ -81,6 +86,7 @@ def create_app(store: Store, config: ServerConfig) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
         docs_url=None,  # These pages load scripts from other hosts.
         redoc_url=None,
+        strict_content_type=False,  # The gate keeps other sites out; a plain `curl -d` may come in.
         lifespan=lifespan,
     )
     app.state.sessions = sessions
@@ -90,7 +96,11 @@ def create_app(store: Store, config: ServerConfig) -> FastAPI:
     app.include_router(media_router(store, tokens))
     app.include_router(login_router(sessions, secure_cookies=config.secure_cookies))
     _add_plain_routes(app, store)
-    mount_pages(app, store)
+    if with_pages:
+        # Gradio takes seconds to import; a server without pages does without it.
+        from app.pages.mount import mount_pages  # noqa: PLC0415
+
+        mount_pages(app, store)
     app.add_middleware(Gate, sessions=sessions)
     return app
 

@@ -1,7 +1,7 @@
 """A small workspace with clips, pairs and people, made through the storage API, and a server for it."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,25 +162,28 @@ class ServedFixture:
     fixture: Fixture
     store: Store
     address: str
+    stack: ExitStack
 
     def client(self, name: str | None = None) -> Client:
-        """Return a client with a person's token, or one that nobody knows."""
+        """Return a client with a person's token, or one that nobody knows. It is closed with the server."""
         headers = {"Authorization": f"Bearer {self.fixture.tokens[name]}"} if name else {}
-        return Client(base_url=self.address, headers=headers, timeout=20)
+        return self.stack.enter_context(Client(base_url=self.address, headers=headers, timeout=20))
 
 
 @contextmanager
 def serve_fixture(
-    root: Path,
+    fixture: Fixture,
     *,
-    fixture: Fixture | None = None,
     config: ServerConfig | None = None,
     guard: SpaceGuard | None = None,
-    **options: Any,
+    with_pages: bool = False,
 ) -> Iterator[ServedFixture]:
-    """Make a workspace, unless one was made, and serve it while the block runs."""
+    """Serve a workspace from this process while the block runs."""
     from app.serve import serving
 
-    fixture = fixture or make_workspace(root, **options)
-    with Store.open(root, guard=guard) as store, serving(store, config or ServerConfig(port=0)) as address:
-        yield ServedFixture(fixture, store, address)
+    with (
+        Store.open(fixture.root, guard=guard) as store,
+        serving(store, config or ServerConfig(port=0), with_pages=with_pages) as address,
+        ExitStack() as stack,
+    ):
+        yield ServedFixture(fixture, store, address, stack)

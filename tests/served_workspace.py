@@ -121,6 +121,7 @@ def _pairs(
                 video_b_id=second,
                 strategy="all_pairs",
                 raters_per_pair=raters_per_pair,
+                priority=float(not pairs),  # Everybody gets the first one first.
             )
         )
     return pairs, videos

@@ -5,6 +5,7 @@ page's events as well as for the page.
 """
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import gradio as gr
 from fastapi import FastAPI, Request
@@ -17,9 +18,10 @@ from storage.store import Store
 
 
 def mount_pages(app: FastAPI, store: Store) -> None:
-    """Mount Annotate at `/`, Browse at `/browse/` and Rounds at `/rounds/`. Not from within an event loop."""
+    """Mount Annotate at `/`, Browse at `/browse/` and Rounds at `/rounds/`."""
     # Where no event loop runs, Gradio makes one for every page and never closes it.
-    asyncio.run(_mount_all(app, store))
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        thread.submit(asyncio.run, _mount_all(app, store)).result()
 
 
 async def _mount_all(app: FastAPI, store: Store) -> None:

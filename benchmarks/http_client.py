@@ -33,7 +33,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Fail the request that waits for an answer."""
+        """Fail the request that waits for an answer, and those to come."""
+        self._transport = None
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error or ConnectionResetError("the server closed the connection"))
 
@@ -56,7 +57,8 @@ class Connection(asyncio.Protocol):
 
     async def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
         """Send one request and return the status and the decoded body (None where it is empty)."""
-        assert self._transport is not None
+        if self._transport is None:
+            raise ConnectionResetError("the server closed the connection")
         content = b"" if body is None else json.dumps(body).encode()
         head = f"{method} {path} HTTP/1.1\r\n{self._headers}Content-Length: {len(content)}\r\n\r\n"
         self._answer = asyncio.get_running_loop().create_future()

@@ -5,9 +5,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, Route, sync_playwright
 
 from tests.served_workspace import PASSWORD, Fixture, ServedFixture, make_workspace, serve_fixture
 
@@ -81,7 +82,7 @@ class Visit:
         """Keep every body sent to this window from now on."""
         self.page.route("**/*", self._fetch)
 
-    def _fetch(self, route) -> None:
+    def _fetch(self, route: Route) -> None:
         if not route.request.url.startswith("http"):
             route.continue_()
             return
@@ -119,12 +120,15 @@ RUNNING = f"""() => {{
 }}"""
 
 
+OpenWindow = Callable[..., Visit]
+
+
 @pytest.fixture
-def visit(browser: Browser, served: ServedFixture) -> Iterator[Callable[..., Visit]]:
+def visit(browser: Browser, served: ServedFixture) -> Iterator[OpenWindow]:
     """Open a window of its own for a rater; `visit(viewport=(390, 844))`."""
     with ExitStack() as stack:
 
-        def open_window(*, viewport: tuple[int, int] = (1280, 800), **options) -> Visit:
+        def open_window(*, viewport: tuple[int, int] = (1280, 800), **options: Any) -> Visit:
             context = browser.new_context(viewport={"width": viewport[0], "height": viewport[1]}, **options)
             stack.callback(context.close)
             page = context.new_page()

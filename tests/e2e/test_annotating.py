@@ -8,20 +8,21 @@ from playwright.sync_api import expect
 from storage.assignments import queue_rows
 from storage.judgments import list_judgments
 from storage.raters import find_rater
-from storage.records import Aspect, Outcome
-from tests.e2e.conftest import MARKUP, VISIBLE
+from storage.records import Aspect, Judgment, Outcome
+from tests.e2e.conftest import MARKUP, VISIBLE, OpenWindow, Visit
+from tests.served_workspace import ServedFixture
 
 KEPT = "Object.keys(localStorage).filter((key) => key.startsWith('vidpref.outbox.')).length"
 
 
-def judgments_of(served, name, aspect=Aspect.OVERALL):
+def judgments_of(served: ServedFixture, name: str, aspect: Aspect = Aspect.OVERALL) -> list[Judgment]:
     rater = find_rater(served.store, name)
     return list_judgments(served.store, rater_ids=[rater.rater_id], aspect=aspect)
 
 
-def shown_videos(served, visit):
-    """Return the ids of the videos on screen, left first, found by their bytes."""
-    sources = visit.page.evaluate(
+def shown_clips(window: Visit) -> list[bytes]:
+    """Return the bytes of the clips on screen, left first."""
+    sources = window.page.evaluate(
         f"""async () => Promise.all({VISIBLE}.map(async (video) => {{
           const bytes = new Uint8Array(await (await fetch(video.src)).arrayBuffer());
           return Array.from(bytes);
@@ -30,11 +31,11 @@ def shown_videos(served, visit):
     return [bytes(source) for source in sources]
 
 
-def clip_bytes(served, video_id):
+def clip_bytes(served: ServedFixture, video_id: str) -> bytes:
     return served.client("rita").get(f"/media/video/{video_id}").content
 
 
-def test_shows_the_first_pair_running_soon_after_logging_in(visit):
+def test_shows_the_first_pair_running_soon_after_logging_in(visit: OpenWindow) -> None:
     window = visit()
     window.log_in("rater0")
     started = time.monotonic()
@@ -45,7 +46,7 @@ def test_shows_the_first_pair_running_soon_after_logging_in(visit):
     assert not window.problems
 
 
-def test_shows_markup_in_a_prompt_as_text(visit):
+def test_shows_markup_in_a_prompt_as_text(visit: OpenWindow) -> None:
     window = visit()
     window.log_in("rater1")
 
@@ -54,11 +55,13 @@ def test_shows_markup_in_a_prompt_as_text(visit):
     expect(window.page.locator(".vp-prompt img, .vp-prompt b")).to_have_count(0)
 
 
-def test_stores_what_was_shown_and_chosen_when_voting_with_the_mouse(visit, served):
+def test_stores_what_was_shown_and_chosen_when_voting_with_the_mouse(
+    visit: OpenWindow, served: ServedFixture
+) -> None:
     window = visit()
     window.log_in("rater2")
     prompt = window.wait_for_pair()
-    left, right = shown_videos(served, window)
+    left, right = shown_clips(window)
 
     window.page.get_by_role("button", name="Overall: A is better").click()
     window.page.get_by_role("button", name="Motion: both bad").click()
@@ -82,12 +85,12 @@ def test_stores_what_was_shown_and_chosen_when_voting_with_the_mouse(visit, serv
 @pytest.mark.parametrize(
     ("key", "side"), [("1", "left"), ("2", Outcome.BOTH_GOOD), ("3", Outcome.BOTH_BAD), ("4", "right")]
 )
-def test_stores_what_the_key_says(visit, served, key, side):
+def test_stores_what_the_key_says(visit: OpenWindow, served: ServedFixture, key: str, side: str) -> None:
     window = visit()
     window.log_in("rater3")
     prompt = window.wait_for_pair()
     before = {judgment.judgment_id for judgment in judgments_of(served, "rater3")}
-    left, right = shown_videos(served, window)
+    left, right = shown_clips(window)
 
     window.page.keyboard.press(key)
     window.page.keyboard.press("Enter")
@@ -103,7 +106,7 @@ def test_stores_what_the_key_says(visit, served, key, side):
         assert judgment.outcome == side
 
 
-def test_asks_for_overall_before_it_takes_an_answer(visit, served):
+def test_asks_for_overall_before_it_takes_an_answer(visit: OpenWindow, served: ServedFixture) -> None:
     window = visit()
     window.log_in("rater4")
     window.wait_for_pair()
@@ -115,7 +118,7 @@ def test_asks_for_overall_before_it_takes_an_answer(visit, served):
     assert not judgments_of(served, "rater4")
 
 
-def test_takes_no_key_as_an_answer_while_a_comment_is_written(visit):
+def test_takes_no_key_as_an_answer_while_a_comment_is_written(visit: OpenWindow) -> None:
     window = visit()
     window.log_in("rater4")
     prompt = window.wait_for_pair()
@@ -129,7 +132,7 @@ def test_takes_no_key_as_an_answer_while_a_comment_is_written(visit):
     assert window.page.get_by_test_id("prompt").inner_text() == prompt
 
 
-def test_submits_at_once_when_asked_to(visit, served):
+def test_submits_at_once_when_asked_to(visit: OpenWindow, served: ServedFixture) -> None:
     window = visit()
     window.log_in("rater5")
     prompt = window.wait_for_pair()
@@ -143,7 +146,7 @@ def test_submits_at_once_when_asked_to(visit, served):
     assert len(judgments_of(served, "rater5")) == 3
 
 
-def test_skips_with_a_reason(visit, served):
+def test_skips_with_a_reason(visit: OpenWindow, served: ServedFixture) -> None:
     window = visit()
     window.log_in("rater6")
     prompt = window.wait_for_pair()
@@ -157,7 +160,9 @@ def test_skips_with_a_reason(visit, served):
     assert not judgments_of(served, "rater6")
 
 
-def test_undoes_the_last_vote_and_comes_back_to_the_present_pair(visit, served):
+def test_undoes_the_last_vote_and_comes_back_to_the_present_pair(
+    visit: OpenWindow, served: ServedFixture
+) -> None:
     window = visit()
     window.log_in("rater7")
     first = window.wait_for_pair()
@@ -187,7 +192,7 @@ def test_undoes_the_last_vote_and_comes_back_to_the_present_pair(visit, served):
     assert judgment.replaces
 
 
-def test_shows_the_same_pair_with_its_draft_after_a_reload(visit):
+def test_shows_the_same_pair_with_its_draft_after_a_reload(visit: OpenWindow) -> None:
     window = visit()
     window.log_in("rater8")
     prompt = window.wait_for_pair()
@@ -200,7 +205,9 @@ def test_shows_the_same_pair_with_its_draft_after_a_reload(visit):
     expect(window.page.locator(".vp-answer[aria-pressed=true]")).to_have_count(2)
 
 
-def test_keeps_the_vote_and_sends_it_when_the_connection_is_back(visit, served):
+def test_keeps_the_vote_and_sends_it_when_the_connection_is_back(
+    visit: OpenWindow, served: ServedFixture
+) -> None:
     window = visit()
     window.log_in("rater9")
     prompt = window.wait_for_pair()
@@ -221,7 +228,9 @@ def test_keeps_the_vote_and_sends_it_when_the_connection_is_back(visit, served):
     assert window.page.evaluate(KEPT) == 0
 
 
-def test_keeps_the_vote_when_logged_out_and_sends_it_after_logging_in_again(visit, served):
+def test_keeps_the_vote_when_logged_out_and_sends_it_after_logging_in_again(
+    visit: OpenWindow, served: ServedFixture
+) -> None:
     window = visit()
     window.log_in("rater10")
     prompt = window.wait_for_pair()
@@ -244,7 +253,9 @@ def test_keeps_the_vote_when_logged_out_and_sends_it_after_logging_in_again(visi
     assert len(judgments_of(served, "rater10")) == 1
 
 
-def test_sends_a_kept_vote_after_the_page_was_closed_and_opened_again(visit, served):
+def test_sends_a_kept_vote_after_the_page_was_closed_and_opened_again(
+    visit: OpenWindow, served: ServedFixture
+) -> None:
     window = visit()
     window.log_in("rater9")
     prompt = window.wait_for_pair()
@@ -264,7 +275,7 @@ def test_sends_a_kept_vote_after_the_page_was_closed_and_opened_again(visit, ser
     assert len(judgments_of(served, "rater9")) == before + 1
 
 
-def test_offers_to_skip_a_pair_that_cannot_be_played(visit, served):
+def test_offers_to_skip_a_pair_that_cannot_be_played(visit: OpenWindow, served: ServedFixture) -> None:
     window = visit()
     window.page.route(
         "**/media/*", lambda route: route.fulfill(status=200, body="no clip", content_type="video/mp4")
@@ -281,7 +292,7 @@ def test_offers_to_skip_a_pair_that_cannot_be_played(visit, served):
     assert any(row.skipped_by for row in queue_rows(served.store))
 
 
-def test_shows_the_pairs_of_the_category_chosen(visit):
+def test_shows_the_pairs_of_the_category_chosen(visit: OpenWindow) -> None:
     window = visit()
     window.log_in("rater5")
     prompt = window.wait_for_pair()
@@ -295,7 +306,7 @@ def test_shows_the_pairs_of_the_category_chosen(visit):
     assert int(shown.rsplit(" ", 1)[1]) % 2 == 1  # The prompts of this category have odd numbers.
 
 
-def test_plays_both_clips_together_and_steps_frame_by_frame(visit):
+def test_plays_both_clips_together_and_steps_frame_by_frame(visit: OpenWindow) -> None:
     window = visit()
     window.log_in("rater11")
     window.wait_for_pair()
@@ -317,7 +328,7 @@ def test_plays_both_clips_together_and_steps_frame_by_frame(visit):
     assert window.page.evaluate(f"{VISIBLE}.every((video) => video.paused && video.muted)")
 
 
-def test_counts_loops_and_stays_together_while_looping(visit):
+def test_counts_loops_and_stays_together_while_looping(visit: OpenWindow) -> None:
     window = visit()
     window.log_in("rater11")
     window.wait_for_pair()
@@ -342,7 +353,7 @@ def test_counts_loops_and_stays_together_while_looping(visit):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_fits_a_phone_without_scrolling_sideways(visit, scheme):
+def test_fits_a_phone_without_scrolling_sideways(visit: OpenWindow, scheme: str) -> None:
     window = visit(viewport=(390, 844), color_scheme=scheme)
     window.log_in("rater0")
     window.wait_for_pair()
@@ -357,7 +368,7 @@ def test_fits_a_phone_without_scrolling_sideways(visit, scheme):
     assert submit["y"] + submit["height"] <= 844
 
 
-def test_fits_a_laptop_without_scrolling(visit):
+def test_fits_a_laptop_without_scrolling(visit: OpenWindow) -> None:
     window = visit(viewport=(1280, 800))
     window.log_in("rater0")
     window.wait_for_pair()
@@ -369,7 +380,9 @@ def test_fits_a_laptop_without_scrolling(visit):
     assert submit["y"] + submit["height"] <= 800
 
 
-def test_sends_nothing_that_tells_the_sides_apart_and_asks_no_other_host(visit, served):
+def test_sends_nothing_that_tells_the_sides_apart_and_asks_no_other_host(
+    visit: OpenWindow, served: ServedFixture
+) -> None:
     window = visit()
     window.record_bodies()
     window.log_in("rater1")

@@ -19,11 +19,12 @@ from storage.records import (
     VideoMedia,
     record_id,
 )
-from tests.served_workspace import moving_square
+from tests.e2e.conftest import OpenWindow
+from tests.served_workspace import ServedFixture, moving_square
 
 
 @pytest.fixture(scope="module")
-def with_round(served):
+def with_round(served: ServedFixture) -> ServedFixture:
     """Add a finished round with held-out clips of both models to the served workspace."""
     base_id = record_id("generator", "quokka-base")
     tuned = Generator(
@@ -98,7 +99,7 @@ def with_round(served):
     return served
 
 
-def test_filters_and_plays_clips(visit, with_round):
+def test_filters_and_plays_clips(visit: OpenWindow, with_round: ServedFixture) -> None:
     window = visit()
     window.log_in("rita", "/browse")
     page = window.page
@@ -114,7 +115,7 @@ def test_filters_and_plays_clips(visit, with_round):
     assert not window.problems
 
 
-def test_turns_pages(visit, with_round):
+def test_turns_pages(visit: OpenWindow, with_round: ServedFixture) -> None:
     window = visit()
     window.log_in("rita", "/browse")
     page = window.page
@@ -128,7 +129,7 @@ def test_turns_pages(visit, with_round):
     expect(page.get_by_text("page 1 of 7")).to_be_visible()
 
 
-def test_shows_what_a_round_changed(visit, with_round):
+def test_shows_what_a_round_changed(visit: OpenWindow, with_round: ServedFixture) -> None:
     window = visit()
     window.log_in("rita", "/rounds")
     page = window.page
@@ -143,7 +144,7 @@ def test_shows_what_a_round_changed(visit, with_round):
     assert not window.problems
 
 
-def test_offers_research_pages_to_researchers_alone(visit, with_round):
+def test_offers_research_pages_to_researchers_alone(visit: OpenWindow, with_round: ServedFixture) -> None:
     annotator, researcher = visit(), visit()
     annotator.log_in("rater0")
     researcher.log_in("rita")

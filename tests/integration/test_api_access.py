@@ -1,7 +1,11 @@
 """Who may do what: log-in, guessing, roles, other people's things."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from app.accounts import add_user, create_one_time_login, create_token
@@ -12,14 +16,14 @@ from storage.raters import find_account
 from storage.records import Rater, RaterKind, Role, record_id
 from storage.store import Store
 from storage.workspace import Workspace
-from tests.served_workspace import PASSWORD
+from tests.served_workspace import PASSWORD, Client, Fixture, ServedFixture
 
 
-def log_in(client, name="ann", password=PASSWORD, **more):
+def log_in(client: Client, name: str = "ann", password: str = PASSWORD, **more: str) -> httpx.Response:
     return client.post("/login", data={"name": name, "password": password, **more})
 
 
-def test_logs_in_with_a_cookie_that_scripts_cannot_read(served):
+def test_logs_in_with_a_cookie_that_scripts_cannot_read(served: ServedFixture) -> None:
     browser = served.client()
     response = log_in(browser, next="/browse/")
 
@@ -31,7 +35,9 @@ def test_logs_in_with_a_cookie_that_scripts_cannot_read(served):
 
 
 @pytest.mark.parametrize(("name", "password"), [("ann", "wrong"), ("nobody", PASSWORD), ("", "")])
-def test_refuses_a_wrong_name_or_password_with_the_same_words(served, name, password):
+def test_refuses_a_wrong_name_or_password_with_the_same_words(
+    served: ServedFixture, name: str, password: str
+) -> None:
     response = log_in(served.client(), name, password)
 
     assert response.status_code == 401
@@ -39,7 +45,7 @@ def test_refuses_a_wrong_name_or_password_with_the_same_words(served, name, pass
     assert "set-cookie" not in response.headers
 
 
-def test_refuses_even_the_right_password_after_many_guesses(served):
+def test_refuses_even_the_right_password_after_many_guesses(served: ServedFixture) -> None:
     browser = served.client()
     codes = [log_in(browser, password=f"guess {number}").status_code for number in range(20)]
 
@@ -51,14 +57,14 @@ def test_refuses_even_the_right_password_after_many_guesses(served):
     assert log_in(browser, "bob").status_code == 303
 
 
-def test_shows_a_name_with_markup_as_text(served):
+def test_shows_a_name_with_markup_as_text(served: ServedFixture) -> None:
     response = log_in(served.client(), "<script>alert(1)</script>", "wrong")
 
     assert "<script>alert" not in response.text
     assert "&lt;script&gt;" in response.text
 
 
-def test_forgets_the_session_after_logging_out(served):
+def test_forgets_the_session_after_logging_out(served: ServedFixture) -> None:
     browser = served.client()
     log_in(browser)
     (cookie,) = browser.cookies.items()
@@ -70,7 +76,7 @@ def test_forgets_the_session_after_logging_out(served):
     assert thief.get("/api/v1/me").status_code == 401
 
 
-def test_knows_a_session_after_a_restart_and_takes_it_for_no_token(served):
+def test_knows_a_session_after_a_restart_and_takes_it_for_no_token(served: ServedFixture) -> None:
     browser = served.client()
     log_in(browser)
     (secret,) = browser.cookies.values()
@@ -79,7 +85,9 @@ def test_knows_a_session_after_a_restart_and_takes_it_for_no_token(served):
     assert Sessions(served.store, config=ServerConfig()).token_user(secret) is None
 
 
-def test_ends_a_session_when_its_time_is_over(serve, workspace_copy):
+def test_ends_a_session_when_its_time_is_over(
+    serve: Callable[..., ServedFixture], workspace_copy: Fixture
+) -> None:
     served = serve(workspace_copy, config=ServerConfig(port=0, session_hours=1e-6))
     browser = served.client()
     log_in(browser)
@@ -87,7 +95,7 @@ def test_ends_a_session_when_its_time_is_over(serve, workspace_copy):
     assert browser.get("/api/v1/me").status_code == 401
 
 
-def test_uses_a_one_time_link_up(serve, workspace_copy):
+def test_uses_a_one_time_link_up(serve: Callable[..., ServedFixture], workspace_copy: Fixture) -> None:
     with Store.open(workspace_copy.root) as store:
         secret = create_one_time_login(store, "adam")
     served = serve(workspace_copy)
@@ -104,11 +112,13 @@ def test_uses_a_one_time_link_up(serve, workspace_copy):
     ("method", "path"),
     [("PUT", "judgments"), ("POST", "heartbeat"), ("POST", "skip"), ("DELETE", "")],
 )
-def test_knows_nothing_of_an_assignment_for_anybody_but_its_rater(served, ann, bob, method, path):
+def test_knows_nothing_of_an_assignment_for_anybody_but_its_rater(
+    served: ServedFixture, ann: Client, bob: Client, method: str, path: str
+) -> None:
     assignment_id = ann.next().json()["assignment_id"]
     bodies = {"judgments": {"answers": {"overall": "left"}}, "skip": {"reason": "x"}}
 
-    def ask(which):
+    def ask(which: str) -> tuple[int, str]:
         url = f"/api/v1/assignments/{which}/{path}".rstrip("/")
         response = bob.request(method, url, json=bodies.get(path))
         return response.status_code, response.json()["detail"].replace(which, "ID")
@@ -118,7 +128,7 @@ def test_knows_nothing_of_an_assignment_for_anybody_but_its_rater(served, ann, b
     assert ann.vote(assignment_id).status_code == 200
 
 
-def test_keeps_media_tokens_to_their_rater(served, ann, bob):
+def test_keeps_media_tokens_to_their_rater(served: ServedFixture, ann: Client, bob: Client) -> None:
     url = ann.next().json()["left"]["url"]
 
     assert ann.get(url).status_code == 200
@@ -128,7 +138,7 @@ def test_keeps_media_tokens_to_their_rater(served, ann, bob):
     assert bob.get(url).json() == bob.get("/media/unknown").json()
 
 
-def test_has_no_account_and_no_way_to_make_one_in_a_new_workspace(tmp_path):
+def test_has_no_account_and_no_way_to_make_one_in_a_new_workspace(tmp_path: Path) -> None:
     Workspace.create(tmp_path / "w")
     with Store.open(tmp_path / "w") as store:
         with pytest.raises(UnknownName):
@@ -148,7 +158,9 @@ def test_has_no_account_and_no_way_to_make_one_in_a_new_workspace(tmp_path):
         ("builtin", "annotator", PASSWORD, "name of a model"),
     ],
 )
-def test_refuses_an_account_and_writes_nothing(tmp_path, name, role, password, words):
+def test_refuses_an_account_and_writes_nothing(
+    tmp_path: Path, name: str, role: str, password: str, words: Any
+) -> None:
     Workspace.create(tmp_path / "w")
     with Store.open(tmp_path / "w") as store:
         store.write([Rater(rater_id=record_id("rater", "builtin"), name="builtin", kind=RaterKind.MODEL)])
@@ -158,7 +170,7 @@ def test_refuses_an_account_and_writes_nothing(tmp_path, name, role, password, w
             find_account(store, name)
 
 
-def test_gives_an_account_a_new_role_and_password_when_added_again(tmp_path):
+def test_gives_an_account_a_new_role_and_password_when_added_again(tmp_path: Path) -> None:
     Workspace.create(tmp_path / "w")
     with Store.open(tmp_path / "w") as store:
         add_user(store, "ann", Role.ANNOTATOR, PASSWORD)

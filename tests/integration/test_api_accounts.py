@@ -1,16 +1,19 @@
 """Accounts made while the workspace is served."""
 
+from typing import Any
+
 import pytest
 
 from storage.raters import find_account
+from tests.served_workspace import Client, ServedFixture
 
 
 @pytest.fixture
-def admin(served):
+def admin(served: ServedFixture) -> Client:
     return served.client("adam")
 
 
-def test_lets_a_new_account_log_in_at_once(served, admin):
+def test_lets_a_new_account_log_in_at_once(served: ServedFixture, admin: Client) -> None:
     made = admin.post("/api/v1/users", json={"name": "zoe", "password": "a fine password"})
 
     assert (made.status_code, made.json()) == (201, {"name": "zoe", "role": "annotator", "disabled": False})
@@ -20,7 +23,7 @@ def test_lets_a_new_account_log_in_at_once(served, admin):
     assert find_account(served.store, "zoe").password_hash.startswith("$argon2id$")
 
 
-def test_makes_tokens_and_links_that_work_at_once(served, admin):
+def test_makes_tokens_and_links_that_work_at_once(served: ServedFixture, admin: Client) -> None:
     admin.post("/api/v1/users", json={"name": "worker", "role": "researcher"})
     token = admin.post("/api/v1/users/worker/tokens").json()
     link = admin.post("/api/v1/users/worker/one-time-logins").json()
@@ -34,7 +37,7 @@ def test_makes_tokens_and_links_that_work_at_once(served, admin):
     assert link["expires_at"].endswith("Z")
 
 
-def test_lists_accounts_without_secrets(admin):
+def test_lists_accounts_without_secrets(admin: Client) -> None:
     listed = admin.get("/api/v1/users")
 
     assert {one["name"] for one in listed.json()} == {"ann", "bob", "rita", "adam"}
@@ -46,7 +49,7 @@ def test_lists_accounts_without_secrets(admin):
     ("method", "path"),
     [("GET", ""), ("POST", ""), ("POST", "/adam/tokens"), ("POST", "/adam/one-time-logins")],
 )
-def test_is_for_admins_alone(served, name, method, path):
+def test_is_for_admins_alone(served: ServedFixture, name: str, method: str, path: str) -> None:
     response = served.client(name).request(
         method, "/api/v1/users" + path, json={"name": "x", "role": "admin"}
     )
@@ -65,14 +68,14 @@ def test_is_for_admins_alone(served, name, method, path):
         ({}, "name"),
     ],
 )
-def test_says_what_is_wrong_with_an_account(admin, body, words):
+def test_says_what_is_wrong_with_an_account(admin: Client, body: Any, words: Any) -> None:
     response = admin.post("/api/v1/users", json=body)
 
     assert response.status_code == 422
     assert words in response.json()["detail"]
 
 
-def test_lists_the_accounts_when_one_is_unknown(admin):
+def test_lists_the_accounts_when_one_is_unknown(admin: Client) -> None:
     response = admin.post("/api/v1/users/nobody/tokens")
 
     assert response.status_code == 404

@@ -1,14 +1,18 @@
 """The OpenAPI description: complete, and true for what the routes send."""
 
+from typing import Any
+
 import pytest
+
+from tests.served_workspace import Client, ServedFixture
 
 
 @pytest.fixture
-def described(served):
+def described(served: ServedFixture) -> dict[str, Any]:
     return served.client().get("/api/v1/openapi.json").json()
 
 
-def test_describes_every_route_of_the_contract(described):
+def test_describes_every_route_of_the_contract(described: dict[str, Any]) -> None:
     routes = {(method.upper(), path) for path, item in described["paths"].items() for method in item}
 
     assert routes >= {
@@ -24,7 +28,7 @@ def test_describes_every_route_of_the_contract(described):
     }
 
 
-def test_gives_every_route_a_summary_and_every_error_one_shape(described):
+def test_gives_every_route_a_summary_and_every_error_one_shape(described: dict[str, Any]) -> None:
     for path, item in described["paths"].items():
         for method, route in item.items():
             assert route.get("summary"), (method, path)
@@ -34,11 +38,11 @@ def test_gives_every_route_a_summary_and_every_error_one_shape(described):
                     assert schema == {"$ref": "#/components/schemas/ErrorAnswer"}, (method, path, status)
 
 
-def fields(described, name):
+def fields(described: dict[str, Any], name: str) -> set[str]:
     return set(described["components"]["schemas"][name]["properties"])
 
 
-def test_sends_what_it_describes(described, ann):
+def test_sends_what_it_describes(described: dict[str, Any], ann: Client) -> None:
     view = ann.next().json()
     stored = ann.vote(view["assignment_id"]).json()
 
@@ -52,11 +56,11 @@ def test_sends_what_it_describes(described, ann):
     assert set(ann.get("/api/v1/me").json()) == fields(described, "MeAnswer")
 
 
-def test_answers_with_the_error_shape_when_there_is_no_such_route(ann):
+def test_answers_with_the_error_shape_when_there_is_no_such_route(ann: Client) -> None:
     for path in ("/api/v1/nothing", "/api/v2/assignments"):
         assert ann.get(path).status_code == 404
         assert path in ann.get(path).json()["detail"]
 
 
-def test_says_that_the_store_can_be_written(served):
+def test_says_that_the_store_can_be_written(served: ServedFixture) -> None:
     assert served.client().get("/healthz").json() == {"status": "ok"}

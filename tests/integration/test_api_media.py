@@ -2,13 +2,15 @@
 
 import pytest
 
+from tests.served_workspace import Client, ServedFixture
+
 
 @pytest.fixture
-def url(ann):
+def url(ann: Client) -> str:
     return ann.next().json()["left"]["url"]
 
 
-def test_sends_the_whole_clip(ann, url):
+def test_sends_the_whole_clip(ann: Client, url: str) -> None:
     response = ann.get(url)
 
     assert response.status_code == 200
@@ -20,7 +22,7 @@ def test_sends_the_whole_clip(ann, url):
     assert response.content[4:8] == b"ftyp"
 
 
-def test_sends_ranges_that_add_up_to_the_clip(ann, url):
+def test_sends_ranges_that_add_up_to_the_clip(ann: Client, url: str) -> None:
     whole = ann.get(url).content
     parts, first = [], 0
     while first < len(whole):
@@ -34,7 +36,9 @@ def test_sends_ranges_that_add_up_to_the_clip(ann, url):
     assert b"".join(parts) == whole
 
 
-def test_sends_a_clip_larger_than_one_chunk_whole_and_in_part(ann, url, served, monkeypatch):
+def test_sends_a_clip_larger_than_one_chunk_whole_and_in_part(
+    ann: Client, url: str, served: ServedFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = ann.get(url).content
     monkeypatch.setattr("app.media_routes.CHUNK_BYTES", 512)
 
@@ -43,7 +47,7 @@ def test_sends_a_clip_larger_than_one_chunk_whole_and_in_part(ann, url, served, 
 
 
 @pytest.mark.parametrize("header", ["bytes=9-2", "bytes=0-1,4-5", "bytes=99999999-", "bytes=x"])
-def test_answers_416_with_the_size_when_the_range_is_no_good(ann, url, header):
+def test_answers_416_with_the_size_when_the_range_is_no_good(ann: Client, url: str, header: str) -> None:
     size = len(ann.get(url).content)
 
     response = ann.get(url, headers={"Range": header})
@@ -53,7 +57,7 @@ def test_answers_416_with_the_size_when_the_range_is_no_good(ann, url, header):
     assert response.content == b""
 
 
-def test_answers_head_like_get_without_the_body(ann, url):
+def test_answers_head_like_get_without_the_body(ann: Client, url: str) -> None:
     head, get = ann.head(url), ann.get(url)
 
     assert head.status_code == 200
@@ -62,7 +66,7 @@ def test_answers_head_like_get_without_the_body(ann, url):
         assert head.headers[name] == get.headers[name]
 
 
-def test_sends_nothing_again_when_the_browser_has_it(ann, url):
+def test_sends_nothing_again_when_the_browser_has_it(ann: Client, url: str) -> None:
     etag = ann.get(url).headers["etag"]
 
     assert ann.get(url, headers={"If-None-Match": etag}).status_code == 304
@@ -70,7 +74,9 @@ def test_sends_nothing_again_when_the_browser_has_it(ann, url):
     assert ann.get(url, headers={"Range": "bytes=0-9", "If-Range": '"another"'}).status_code == 200
 
 
-def test_gives_the_same_clip_another_tag_for_another_rater(ann, bob, served):
+def test_gives_the_same_clip_another_tag_for_another_rater(
+    ann: Client, bob: Client, served: ServedFixture
+) -> None:
     views = [client.next(category="slide").json() for client in (ann, bob)]
     researcher = served.client("rita")
 

@@ -22,7 +22,7 @@ def ann(served: ServedFixture) -> Client:
     return served.client("ann")
 
 
-def test_gives_no_way_to_name_a_file(ann, served):
+def test_gives_no_way_to_name_a_file(ann: Client, served: ServedFixture) -> None:
     video = served.fixture.videos[0]
 
     for path in (
@@ -37,13 +37,13 @@ def test_gives_no_way_to_name_a_file(ann, served):
 
 
 @pytest.mark.parametrize("path", ["/browse/", "/rounds/", "/browse/config", "/rounds/gradio_api/info"])
-def test_opens_research_pages_to_researchers_alone(served, ann, path):
+def test_opens_research_pages_to_researchers_alone(served: ServedFixture, ann: Client, path: str) -> None:
     assert ann.get(path).status_code == 403
     assert served.client("rita").get(path).status_code == 200
     assert served.client().get(path).status_code == 401
 
 
-def test_sends_nothing_that_names_a_generator_to_an_annotator(served, ann):
+def test_sends_nothing_that_names_a_generator_to_an_annotator(served: ServedFixture, ann: Client) -> None:
     view = ann.next()
     urls = [view.json()[side]["url"] for side in ("left", "right")]
     answers = [view, ann.post("/api/v1/undo"), *map(ann.get, urls)]

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from storage.judgments import list_judgments
 from storage.records import Aspect, Assignment, utc_now
 from storage.space import SpaceGuard
 from storage.store import Store
-from tests.served_workspace import Client, make_workspace, serve_fixture
+from tests.served_workspace import Client, Fixture, make_workspace, serve_fixture
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,7 +29,7 @@ class Disk:
 
     free_bytes = 1 << 30
 
-    def guard(self, folder):
+    def guard(self, folder: Path) -> SpaceGuard:
         # A clock that jumps makes the guard ask anew each time.
         ticks = iter(range(0, 10**9, 10))
         return SpaceGuard(
@@ -36,7 +37,7 @@ class Disk:
         )
 
 
-def test_takes_the_answer_to_a_pair_leased_before_the_restart(workspace_copy):
+def test_takes_the_answer_to_a_pair_leased_before_the_restart(workspace_copy: Fixture) -> None:
     with serve_fixture(workspace_copy) as served:
         view = served.client("ann").next().json()
     with serve_fixture(workspace_copy) as served:
@@ -49,7 +50,7 @@ def test_takes_the_answer_to_a_pair_leased_before_the_restart(workspace_copy):
     assert again["prompt"] != view["prompt"]
 
 
-def test_knows_an_answer_stored_before_the_restart_when_it_is_sent_again(workspace_copy):
+def test_knows_an_answer_stored_before_the_restart_when_it_is_sent_again(workspace_copy: Fixture) -> None:
     with serve_fixture(workspace_copy) as served:
         ann = served.client("ann")
         assignment_id = ann.next().json()["assignment_id"]
@@ -65,7 +66,9 @@ def test_knows_an_answer_stored_before_the_restart_when_it_is_sent_again(workspa
     assert [judgment.chosen_video_id for judgment in judgments] == [judgments[0].right_video_id]
 
 
-def test_marks_the_answer_late_when_the_lease_ran_out_while_the_server_was_down(workspace_copy):
+def test_marks_the_answer_late_when_the_lease_ran_out_while_the_server_was_down(
+    workspace_copy: Fixture,
+) -> None:
     with serve_fixture(workspace_copy) as served:
         view = served.client("ann").next().json()
         (lease,) = open_assignments(served.store)
@@ -86,7 +89,9 @@ def test_marks_the_answer_late_when_the_lease_ran_out_while_the_server_was_down(
         assert len(list_judgments(served.store, include_late=False)) == 1
 
 
-def test_says_that_nothing_can_be_stored_when_the_disk_is_full_and_goes_on_when_it_is_not(workspace_copy):
+def test_says_that_nothing_can_be_stored_when_the_disk_is_full_and_goes_on_when_it_is_not(
+    workspace_copy: Fixture,
+) -> None:
     disk = Disk()
     with serve_fixture(workspace_copy, guard=disk.guard(workspace_copy.root)) as served:
         ann = served.client("ann")
@@ -110,8 +115,8 @@ def test_says_that_nothing_can_be_stored_when_the_disk_is_full_and_goes_on_when_
     assert len(judgments) == 2
 
 
-def test_stores_an_answer_once_when_it_comes_many_times_at_once(workspace_copy):
-    async def send_all(port, token, assignment_id):
+def test_stores_an_answer_once_when_it_comes_many_times_at_once(workspace_copy: Fixture) -> None:
+    async def send_all(port: int, token: str, assignment_id: str) -> list[tuple[int, Any]]:
         connections = [await Connection.open(port, token) for _ in range(12)]
         path = f"/api/v1/assignments/{assignment_id}/judgments"
         outcomes = ["left"] * 8 + ["right"] * 4
@@ -149,7 +154,7 @@ say("torch" in sys.modules)
 """
 
 
-def start_server(root, *, pages):
+def start_server(root: Path, *, pages: bool) -> tuple[subprocess.Popen[str], str]:
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, str(root), "pages" if pages else "api"],
         stdout=subprocess.PIPE,
@@ -160,7 +165,7 @@ def start_server(root, *, pages):
     return process, process.stdout.readline().strip()
 
 
-def test_ends_cleanly_on_sigterm_without_ever_importing_torch(workspace_copy):
+def test_ends_cleanly_on_sigterm_without_ever_importing_torch(workspace_copy: Fixture) -> None:
     process, address = start_server(workspace_copy.root, pages=True)
     with process:
         assert address.startswith("http://127.0.0.1:")
@@ -177,7 +182,7 @@ def test_ends_cleanly_on_sigterm_without_ever_importing_torch(workspace_copy):
 
 
 @pytest.mark.slow
-def test_loses_and_doubles_no_acknowledged_vote_when_killed(tmp_path):
+def test_loses_and_doubles_no_acknowledged_vote_when_killed(tmp_path: Path) -> None:
     fixture = make_workspace(
         tmp_path / "workspace",
         prompt_texts=[f"prompt {number}" for number in range(400)],
@@ -209,10 +214,17 @@ def test_loses_and_doubles_no_acknowledged_vote_when_killed(tmp_path):
     assert len(set(acknowledged)) == len(acknowledged)
 
 
-async def _vote_until_killed(process, address, tokens, acknowledged, pending, deadline):
+async def _vote_until_killed(
+    process: subprocess.Popen[str],
+    address: str,
+    tokens: list[str],
+    acknowledged: list[str],
+    pending: dict[str, str],
+    deadline: float,
+) -> None:
     port = int(address.rsplit(":", 1)[1])
 
-    async def annotate(token):
+    async def annotate(token: str) -> None:
         connection = await Connection.open(port, token)
         try:
             while True:
@@ -226,7 +238,7 @@ async def _vote_until_killed(process, address, tokens, acknowledged, pending, de
         except (ConnectionError, OSError):
             connection.close()
 
-    async def kill():
+    async def kill() -> None:
         await asyncio.sleep(max(0.0, deadline - time.monotonic()))
         process.kill()
 

@@ -1,18 +1,20 @@
 """The REST contract: leasing, judging, correcting, skipping, giving back, undoing."""
 
+from typing import Any
+
 import pytest
 
 from storage.assignments import queue_rows
 from storage.judgments import list_judgments
-from storage.records import Aspect, Outcome
+from storage.records import Aspect, Judgment, Outcome
 from tests.served_workspace import Client, ServedFixture
 
 
-def stored(served: ServedFixture, aspect: Aspect | None = Aspect.OVERALL):
+def stored(served: ServedFixture, aspect: Aspect | None = Aspect.OVERALL) -> list[Judgment]:
     return list_judgments(served.store, aspect=aspect)
 
 
-def test_leases_a_pair_as_the_contract_says(served, ann):
+def test_leases_a_pair_as_the_contract_says(served: ServedFixture, ann: Client) -> None:
     response = ann.next()
 
     assert response.status_code == 201
@@ -29,12 +31,14 @@ def test_leases_a_pair_as_the_contract_says(served, ann):
 
 
 @pytest.mark.parametrize("body", [None, b"", b"{}"])
-def test_takes_any_category_when_the_body_is_empty(ann, body):
+def test_takes_any_category_when_the_body_is_empty(ann: Client, body: Any) -> None:
     assert ann.post("/api/v1/assignments", content=body).status_code == 201
 
 
 @pytest.mark.parametrize("outcome", ["left", "right", "both_good", "both_bad"])
-def test_stores_the_video_that_was_shown_on_the_side_chosen(served, ann, outcome):
+def test_stores_the_video_that_was_shown_on_the_side_chosen(
+    served: ServedFixture, ann: Client, outcome: str
+) -> None:
     assignment_id = ann.next().json()["assignment_id"]
 
     answer = ann.judge(
@@ -61,7 +65,7 @@ def test_stores_the_video_that_was_shown_on_the_side_chosen(served, ann, outcome
     assert {one.aspect for one in stored(served, None)} == {Aspect.OVERALL, Aspect.MOTION_QUALITY}
 
 
-def test_shows_the_clip_that_is_stored_as_left_on_the_left(served, ann):
+def test_shows_the_clip_that_is_stored_as_left_on_the_left(served: ServedFixture, ann: Client) -> None:
     view = ann.next().json()
     ann.vote(view["assignment_id"], "left")
 
@@ -72,7 +76,7 @@ def test_shows_the_clip_that_is_stored_as_left_on_the_left(served, ann):
         assert ann.get(view[side]["url"]).content == researcher.get(f"/media/video/{video_id}").content
 
 
-def test_stores_once_when_the_same_answer_comes_again(served, ann):
+def test_stores_once_when_the_same_answer_comes_again(served: ServedFixture, ann: Client) -> None:
     assignment_id = ann.next().json()["assignment_id"]
     first, second = ann.vote(assignment_id, "left"), ann.vote(assignment_id, "left")
 
@@ -80,7 +84,7 @@ def test_stores_once_when_the_same_answer_comes_again(served, ann):
     assert len(stored(served)) == 1
 
 
-def test_replaces_the_judgment_when_another_answer_comes(served, ann):
+def test_replaces_the_judgment_when_another_answer_comes(served: ServedFixture, ann: Client) -> None:
     assignment_id = ann.next().json()["assignment_id"]
     ann.vote(assignment_id, "left")
     (first,) = stored(served)
@@ -92,7 +96,7 @@ def test_replaces_the_judgment_when_another_answer_comes(served, ann):
     assert current.replaces == first.judgment_id
 
 
-def test_goes_back_to_the_last_pair_with_its_answers(served, ann):
+def test_goes_back_to_the_last_pair_with_its_answers(served: ServedFixture, ann: Client) -> None:
     view = ann.next().json()
     ann.judge(view["assignment_id"], answers={"overall": "right"}, confidence=1, comment="hm")
     ann.next()
@@ -108,14 +112,14 @@ def test_goes_back_to_the_last_pair_with_its_answers(served, ann):
     assert len(stored(served)) == 1
 
 
-def test_has_nothing_to_undo_when_nothing_was_judged(ann):
+def test_has_nothing_to_undo_when_nothing_was_judged(ann: Client) -> None:
     response = ann.post("/api/v1/undo")
 
     assert response.status_code == 404
     assert "no judgment" in response.json()["detail"]
 
 
-def test_has_nothing_left_when_every_pair_was_judged(served, ann, bob):
+def test_has_nothing_left_when_every_pair_was_judged(served: ServedFixture, ann: Client, bob: Client) -> None:
     for _ in served.fixture.pairs:
         ann.vote(ann.next().json()["assignment_id"])
 
@@ -123,7 +127,9 @@ def test_has_nothing_left_when_every_pair_was_judged(served, ann, bob):
     assert bob.next().status_code == 201
 
 
-def test_never_shows_a_skipped_pair_to_the_same_rater_again(served, ann, bob):
+def test_never_shows_a_skipped_pair_to_the_same_rater_again(
+    served: ServedFixture, ann: Client, bob: Client
+) -> None:
     view = ann.next(category="slide").json()
 
     assert (
@@ -138,7 +144,7 @@ def test_never_shows_a_skipped_pair_to_the_same_rater_again(served, ann, bob):
     assert ann.vote(view["assignment_id"]).status_code == 200  # Kept, as a late answer.
 
 
-def test_hands_a_pair_given_back_out_again(ann):
+def test_hands_a_pair_given_back_out_again(ann: Client) -> None:
     view = ann.next(category="slide").json()
 
     assert ann.delete(f"/api/v1/assignments/{view['assignment_id']}").status_code == 204
@@ -148,7 +154,7 @@ def test_hands_a_pair_given_back_out_again(ann):
     assert again["assignment_id"] != view["assignment_id"]
 
 
-def test_marks_an_answer_late_when_the_lease_was_given_back(served, ann):
+def test_marks_an_answer_late_when_the_lease_was_given_back(served: ServedFixture, ann: Client) -> None:
     view = ann.next().json()
     ann.delete(f"/api/v1/assignments/{view['assignment_id']}")
 
@@ -159,7 +165,7 @@ def test_marks_an_answer_late_when_the_lease_was_given_back(served, ann):
     assert not list_judgments(served.store, include_late=False)
 
 
-def test_moves_the_end_of_a_lease_with_a_heartbeat(ann):
+def test_moves_the_end_of_a_lease_with_a_heartbeat(ann: Client) -> None:
     view = ann.next().json()
 
     beat = ann.post(f"/api/v1/assignments/{view['assignment_id']}/heartbeat")
@@ -170,7 +176,7 @@ def test_moves_the_end_of_a_lease_with_a_heartbeat(ann):
     assert ann.post(f"/api/v1/assignments/{view['assignment_id']}/heartbeat").status_code == 409
 
 
-def test_counts_progress_by_category(served, ann, bob):
+def test_counts_progress_by_category(served: ServedFixture, ann: Client, bob: Client) -> None:
     for client in (ann, bob):
         client.vote(client.next(category="slide").json()["assignment_id"])
 
@@ -193,7 +199,9 @@ def test_counts_progress_by_category(served, ann, bob):
         ({"answers": {"overall": "left"}, "winner": "A"}, ["winner"]),
     ],
 )
-def test_says_what_is_wrong_with_a_judgment(served, ann, body, words):
+def test_says_what_is_wrong_with_a_judgment(
+    served: ServedFixture, ann: Client, body: Any, words: Any
+) -> None:
     assignment_id = ann.next().json()["assignment_id"]
 
     response = ann.judge(assignment_id, **body)
@@ -206,7 +214,7 @@ def test_says_what_is_wrong_with_a_judgment(served, ann, body, words):
 
 
 @pytest.mark.parametrize("path", ["/api/v1/progress?category=juggle", "/api/v1/assignments"])
-def test_lists_the_categories_when_one_is_unknown(ann, path):
+def test_lists_the_categories_when_one_is_unknown(ann: Client, path: str) -> None:
     response = ann.get(path) if "progress" in path else ann.next(category="juggle")
 
     assert response.status_code == 404
@@ -214,7 +222,7 @@ def test_lists_the_categories_when_one_is_unknown(ann, path):
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'"left"', b"\xff\xfe"])
-def test_answers_422_when_the_body_is_not_the_json_described(ann, content):
+def test_answers_422_when_the_body_is_not_the_json_described(ann: Client, content: bytes) -> None:
     assignment_id = ann.next().json()["assignment_id"]
     response = ann.put(
         f"/api/v1/assignments/{assignment_id}/judgments",
@@ -226,7 +234,9 @@ def test_answers_422_when_the_body_is_not_the_json_described(ann, content):
     assert response.json()["detail"]
 
 
-def test_counts_everything_for_researchers_and_hides_names_from_annotators(served, ann: Client):
+def test_counts_everything_for_researchers_and_hides_names_from_annotators(
+    served: ServedFixture, ann: Client
+) -> None:
     ann.vote(ann.next().json()["assignment_id"])
 
     numbers = served.client("rita").get("/api/v1/stats").json()

@@ -18,7 +18,7 @@ from app.byte_range import ByteRange, RangeRefusedError, parse_range
         ("bytes= 0-0", ByteRange(0, 0)),
     ],
 )
-def test_reads_a_range_of_a_file_of_1000_bytes(header, expected):
+def test_reads_a_range_of_a_file_of_1000_bytes(header: str, expected: ByteRange | None) -> None:
     assert parse_range(header, size_bytes=1000) == expected
 
 
@@ -37,18 +37,18 @@ def test_reads_a_range_of_a_file_of_1000_bytes(header, expected):
         "bytes=" + "9" * 40 + "-",
     ],
 )
-def test_refuses_a_range_when_it_is_inverted_outside_or_more_than_one(header):
+def test_refuses_a_range_when_it_is_inverted_outside_or_more_than_one(header: str) -> None:
     with pytest.raises(RangeRefusedError):
         parse_range(header, size_bytes=1000)
 
 
-def test_refuses_any_suffix_of_an_empty_file():
+def test_refuses_any_suffix_of_an_empty_file() -> None:
     with pytest.raises(RangeRefusedError):
         parse_range("bytes=-1", size_bytes=0)
 
 
 @given(header=st.text(alphabet="bytes=0123456789-, ", max_size=30), size=st.integers(0, 2000))
-def test_never_leaves_the_file(header, size):
+def test_never_leaves_the_file(header: str, size: int) -> None:
     try:
         span = parse_range(header, size_bytes=size)
     except RangeRefusedError:

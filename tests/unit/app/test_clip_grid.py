@@ -3,7 +3,7 @@ from app.pages.clip_grid import ClipCard, comparison_html, grid_html
 MARKUP = '<img src=x onerror="alert(1)">'
 
 
-def test_shows_markup_in_data_as_text():
+def test_shows_markup_in_data_as_text() -> None:
     card = ClipCard(video_id='a"b', title=MARKUP, notes=(MARKUP,))
 
     for html in (
@@ -16,6 +16,6 @@ def test_shows_markup_in_data_as_text():
     assert 'src="/media/video/a&quot;b"' in grid_html([card], empty="")
 
 
-def test_says_so_when_there_is_no_clip():
+def test_says_so_when_there_is_no_clip() -> None:
     assert "nothing here" in grid_html([], empty="nothing here")
     assert "nothing here" in comparison_html([], empty="nothing here")

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -16,35 +17,35 @@ USERS = {
 class FakeSessions:
     cookie_name = "vidpref_0"
 
-    def session_user(self, secret):
+    def session_user(self, secret: str) -> User | None:
         return USERS.get(secret)
 
-    def token_user(self, secret):
+    def token_user(self, secret: str) -> User | None:
         return USERS.get(secret)
 
 
 class Reply:
-    def __init__(self):
+    def __init__(self) -> None:
         self.status = 0
-        self.headers = {}
+        self.headers: dict[str, str] = {}
         self.body = b""
-        self.user = "the route was not called"
+        self.user: Any = "the route was not called"
 
     @property
-    def detail(self):
+    def detail(self) -> str:
         return json.loads(self.body)["detail"]
 
 
-def ask(path, *, method="GET", headers=None):
+def ask(path: str, *, method: str = "GET", headers: dict[str, str] | None = None) -> Reply:
     """Send one request through the gate to a route that answers 200."""
     reply = Reply()
 
-    async def route(scope, receive, send):
+    async def route(scope: Any, receive: Any, send: Any) -> None:
         reply.user = scope[USER_KEY]
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"through"})
 
-    async def send(message):
+    async def send(message: Any) -> None:
         if message["type"] == "http.response.start":
             reply.status = message["status"]
             reply.headers = {name.decode(): value.decode() for name, value in message["headers"]}
@@ -67,13 +68,13 @@ RITA = {"cookie": "vidpref_0=of-rita"}
 
 
 @pytest.mark.parametrize("path", ["/login", "/login/once/secret", "/healthz", "/ui/site.css"])
-def test_lets_anybody_see_public_paths(path):
+def test_lets_anybody_see_public_paths(path: str) -> None:
     assert ask(path).status == 200
     assert ask(path).user is None
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/assignments", "/media/token", "/config", "/gradio_api/info"])
-def test_answers_401_when_nobody_is_logged_in(path):
+def test_answers_401_when_nobody_is_logged_in(path: str) -> None:
     reply = ask(path)
 
     assert reply.status == 401
@@ -81,7 +82,7 @@ def test_answers_401_when_nobody_is_logged_in(path):
     assert reply.user == "the route was not called"
 
 
-def test_sends_a_browser_to_the_log_in_page_and_back():
+def test_sends_a_browser_to_the_log_in_page_and_back() -> None:
     reply = ask("/browse/", headers={"accept": "text/html,*/*"})
 
     assert (reply.status, reply.headers["location"]) == (303, "/login?next=/browse/")
@@ -91,18 +92,18 @@ def test_sends_a_browser_to_the_log_in_page_and_back():
 @pytest.mark.parametrize(
     "headers", [ANN, {"authorization": "Bearer of-ann"}, {"authorization": "bearer of-ann"}]
 )
-def test_passes_the_user_on(headers):
+def test_passes_the_user_on(headers: dict[str, str]) -> None:
     assert ask("/api/v1/me", headers=headers).user.name == "ann"
 
 
-def test_takes_no_cookie_when_a_token_is_sent():
+def test_takes_no_cookie_when_a_token_is_sent() -> None:
     assert ask("/api/v1/me", headers={**ANN, "authorization": "Bearer wrong"}).status == 401
 
 
 @pytest.mark.parametrize(
     "path", ["/browse", "/browse/", "/browse/gradio_api/queue/join", "/rounds/", "/media/video/abc"]
 )
-def test_keeps_annotators_out_of_what_shows_names(path):
+def test_keeps_annotators_out_of_what_shows_names(path: str) -> None:
     assert ask(path, headers=ANN).status == 403
     assert ask(path, headers=RITA).status == 200
 
@@ -119,12 +120,12 @@ def test_keeps_annotators_out_of_what_shows_names(path):
         ({}, 200),
     ],
 )
-def test_refuses_changes_asked_for_by_another_site(headers, status):
+def test_refuses_changes_asked_for_by_another_site(headers: dict[str, str], status: int) -> None:
     assert ask("/api/v1/undo", method="POST", headers={**ANN, **headers}).status == status
     assert ask("/login", method="POST", headers=headers).status == status
 
 
-def test_lets_a_token_be_used_from_anywhere():
+def test_lets_a_token_be_used_from_anywhere() -> None:
     headers = {"authorization": "Bearer of-ann", "sec-fetch-site": "cross-site"}
 
     assert ask("/api/v1/undo", method="POST", headers=headers).status == 200
@@ -139,23 +140,23 @@ def test_lets_a_token_be_used_from_anywhere():
         ({"transfer-encoding": "chunked"}, 411),
     ],
 )
-def test_refuses_bodies_without_a_sane_length(headers, status):
+def test_refuses_bodies_without_a_sane_length(headers: dict[str, str], status: int) -> None:
     assert ask("/api/v1/undo", method="POST", headers={**ANN, **headers}).status == status
 
 
-def test_closes_the_upload_route():
+def test_closes_the_upload_route() -> None:
     assert ask("/gradio_api/upload", method="POST", headers=ANN).status == 404
 
 
 @pytest.mark.parametrize(("path", "headers"), [("/", ANN), ("/", {}), ("/login", {})])
-def test_puts_security_headers_on_every_answer(path, headers):
+def test_puts_security_headers_on_every_answer(path: str, headers: dict[str, str]) -> None:
     reply = ask(path, headers=headers)
 
     assert reply.headers["x-content-type-options"] == "nosniff"
     assert "default-src 'self'" in reply.headers["content-security-policy"]
 
 
-def test_finds_a_cookie_among_others():
+def test_finds_a_cookie_among_others() -> None:
     assert cookie_value(b"a=1;vp=x=y; b=2", b"vp=") == "x=y"
     assert cookie_value(b"xvp=1", b"vp=") == ""
     assert cookie_value(b"", b"vp=") == ""

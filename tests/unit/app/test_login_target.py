@@ -4,7 +4,7 @@ from app.login_routes import safe_target
 
 
 @pytest.mark.parametrize("target", ["/", "/browse/", "/rounds/?category=a b"])
-def test_goes_where_it_was_asked_to_when_that_is_on_this_server(target):
+def test_goes_where_it_was_asked_to_when_that_is_on_this_server(target: str) -> None:
     assert safe_target(target) == target
 
 
@@ -20,5 +20,5 @@ def test_goes_where_it_was_asked_to_when_that_is_on_this_server(target):
         "/login?next=/",
     ],
 )
-def test_goes_to_the_start_when_the_target_is_elsewhere_or_odd(target):
+def test_goes_to_the_start_when_the_target_is_elsewhere_or_odd(target: str) -> None:
     assert safe_target(target) == "/"

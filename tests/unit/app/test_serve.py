@@ -1,4 +1,5 @@
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -9,14 +10,14 @@ from storage.store import Store
 from storage.workspace import Workspace
 
 
-def test_names_this_machine_when_listening_on_every_network():
+def test_names_this_machine_when_listening_on_every_network() -> None:
     with socket.create_server(("0.0.0.0", 0)) as listener:
         port = listener.getsockname()[1]
 
         assert address_of(listener) == f"http://127.0.0.1:{port}"
 
 
-def test_says_so_when_the_port_is_taken(tmp_path):
+def test_says_so_when_the_port_is_taken(tmp_path: Path) -> None:
     Workspace.create(tmp_path / "w")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -25,12 +26,12 @@ def test_says_so_when_the_port_is_taken(tmp_path):
             serve(tmp_path / "w", ServerConfig(port=port), with_pages=False)
 
 
-def test_serves_no_folder_that_is_no_workspace(tmp_path):
+def test_serves_no_folder_that_is_no_workspace(tmp_path: Path) -> None:
     with pytest.raises(NotAWorkspace):
         serve(tmp_path, ServerConfig(port=0), with_pages=False)
 
 
-def test_names_the_address_when_the_workspace_is_served_already(tmp_path):
+def test_names_the_address_when_the_workspace_is_served_already(tmp_path: Path) -> None:
     Workspace.create(tmp_path / "w")
     with Store.open(tmp_path / "w") as store:
         store.set_address("http://127.0.0.1:7860")

@@ -1,0 +1,150 @@
+"""The command line as its user meets it: messages, exit codes, and nothing lost on bad input."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app import cli
+from storage.clips import write_clip
+from storage.raters import find_account
+from storage.records import Role
+from storage.store import Store
+
+
+class Result:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def vidpref(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator:  # type: ignore[type-arg]
+    """Run a command in-process in an empty folder and return its exit code and output."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> Result:
+        monkeypatch.setattr("sys.argv", ["vidpref", *words])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    yield run
+
+
+def write_square_clip(path: Path, *, speed: int) -> None:
+    frames = np.full((9, 64, 64, 3), 230, np.uint8)
+    for index, frame in enumerate(frames):
+        left = 4 + speed * index
+        frame[24:40, left : left + 16] = (200, 30, 30)
+    write_clip(frames, path, fps=8)
+
+
+def test_init_makes_a_workspace_with_the_tiny_model(vidpref) -> None:
+    assert vidpref("init").code == 0
+    counts = json.loads(vidpref("stats", "--format", "json").out)
+    assert counts["generators"] == 1
+    assert counts["raters"] == 1
+    expected = ("prompts", "videos", "generators", "raters", "pairs")
+    expected += ("judgments", "ratings", "datasets", "runs", "rounds")
+    assert all(isinstance(counts[name], int) for name in expected)
+
+
+def test_command_outside_a_workspace_says_how_to_make_one(vidpref) -> None:
+    result = vidpref("stats")
+    assert result.code == 1
+    assert "vidpref init" in result.err
+
+
+def test_init_twice_keeps_the_workspace(vidpref) -> None:
+    vidpref("init")
+    before = json.loads(vidpref("stats", "--format", "json").out)
+    assert vidpref("init").code == 0
+    assert json.loads(vidpref("stats", "--format", "json").out) == before
+
+
+def test_unknown_category_names_the_known_ones(vidpref) -> None:
+    vidpref("init")
+    result = vidpref("sample", "--category", "juggle")
+    assert result.code == 1
+    assert "juggle" in result.err and "bounce" in result.err
+
+
+def test_export_without_pairs_says_what_to_do(vidpref, tmp_path: Path) -> None:
+    vidpref("init")
+    (tmp_path / "prompts.csv").write_text("prompt,category\na red circle,slide\n")
+    assert vidpref("import", "prompts", "prompts.csv").code == 0
+    result = vidpref("export", "--category", "slide")
+    assert result.code == 1
+    assert "vidpref pair" in result.err or "vidpref judge" in result.err
+    assert not list((tmp_path / "workspace" / "datasets").iterdir())
+
+
+def test_account_gets_its_password_from_standard_input(vidpref, monkeypatch, tmp_path: Path) -> None:
+    import io
+
+    vidpref("init")
+    monkeypatch.setattr("sys.stdin", io.StringIO("a long enough password\n"))
+    assert vidpref("users", "add", "ana", "--role", "researcher", "--password-stdin").code == 0
+    with Store.open(tmp_path / "workspace") as store:
+        account = find_account(store, "ana")
+    assert account.role is Role.RESEARCHER
+    assert "long enough" not in account.password_hash
+    token = vidpref("users", "token", "ana").out.strip()
+    assert len(token) >= 32
+
+
+def test_own_clips_go_from_import_to_a_dataset(vidpref, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for index in range(4):
+        write_square_clip(clips / f"{index}.mp4", speed=index)
+    rows = ["file,prompt,category,generator,seed"]
+    rows += [f"{index}.mp4,a square sliding,slide,mine,{index}" for index in range(4)]
+    (tmp_path / "prompts.csv").write_text("\n".join(rows) + "\n")
+    vidpref("init")
+    assert vidpref("import", "videos", "clips", "--prompts", "prompts.csv").code == 0
+    assert vidpref("pair", "--category", "slide", "--strategy", "all_pairs").code == 0
+    assert vidpref("judge", "--rater", "builtin").code == 0
+    result = vidpref("export", "--category", "slide")
+    assert result.code == 0, result.err
+    folder = Path(result.out.splitlines()[-1])
+    assert json.loads((folder / "manifest.json").read_text())
+    counts = json.loads(vidpref("stats", "--format", "json").out)
+    assert counts["pairs"] == 6 and counts["judgments"] == 24 and counts["datasets"] == 1
+
+
+def test_bad_row_of_an_import_is_named_and_the_others_go_in(vidpref, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    write_square_clip(clips / "good.mp4", speed=2)
+    (clips / "bad.mp4").write_bytes(b"not a video")
+    (tmp_path / "prompts.csv").write_text(
+        "file,prompt,category,generator,seed\ngood.mp4,a square,slide,mine,1\nbad.mp4,a square,slide,mine,2\n"
+    )
+    vidpref("init")
+    result = vidpref("import", "videos", "clips", "--prompts", "prompts.csv")
+    assert result.code == 1
+    assert "prompts.csv:3" in result.err
+    assert json.loads(vidpref("stats", "--format", "json").out)["videos"] == 1
+
+
+def test_score_source_without_a_colon_is_explained(vidpref, tmp_path: Path) -> None:
+    vidpref("init")
+    (tmp_path / "prompts.csv").write_text("prompt,category\na red circle,slide\n")
+    vidpref("import", "prompts", "prompts.csv")
+    result = vidpref("pair", "-c", "slide", "--strategy", "best_vs_worst", "--score", "human")
+    assert result.code == 1
+    assert "SOURCE:ASPECT" in result.err
+
+
+def test_rebuild_gives_the_same_counts(vidpref) -> None:
+    vidpref("init")
+    before = json.loads(vidpref("stats", "--format", "json").out)
+    assert vidpref("rebuild").code == 0
+    assert json.loads(vidpref("stats", "--format", "json").out) == before

@@ -1,0 +1,195 @@
+"""The whole loop on the shipped tiny model, small enough for a test: real sampling, judging and training."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.generation import plan_videos, sample_missing
+from app.loop_session import RoundsRequest, judged_by_people, run_rounds
+from app.prompts import ensure_tiny_prompts
+from app.rounds import RoundConfig, base_of, newest_generator
+from app.setup import create_workspace
+from storage.errors import UnknownName
+from storage.export_reader import read_dataset
+from storage.generators import find_generator, list_generators
+from storage.judgments import list_judgments
+from storage.media import MediaStore, media_file
+from storage.pairs import list_pairs
+from storage.prompts import list_prompts
+from storage.records import RaterKind, Split
+from storage.rounds import list_datasets, list_rounds, list_runs
+from storage.stats import stats
+from storage.store import Store
+from storage.videos import list_videos, media_of
+from training import tiny
+
+pytestmark = pytest.mark.slow
+CATEGORY = tiny.CATEGORIES[0]
+SMALL = RoundConfig(
+    num_prompts=4, per_prompt=2, num_eval_prompts=2, eval_per_prompt=2, num_steps=3, batch_size=4
+)
+
+
+def request(rounds: int = 1) -> RoundsRequest:
+    return RoundsRequest(categories=(CATEGORY,), rounds=rounds, config=SMALL)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace after one round."""
+    root = tmp_path_factory.mktemp("loop") / "workspace"
+    create_workspace(root)
+    report = run_rounds(root, request(), say=lambda line: None)
+    (root / "report.json").write_text(report.as_json())
+    return root
+
+
+def test_round_leaves_a_complete_ledger_line_and_lineage(finished: Path) -> None:
+    with Store.open(finished) as store:
+        (round_record,) = list_rounds(store, category=CATEGORY)
+        tuned = newest_generator(store, CATEGORY)
+        assert round_record.generator_id == tuned.generator_id
+        assert base_of(store, tuned).name == "tiny"
+        assert (finished / str(tuned.adapter)).is_dir()
+        assert [run.run_id for run in list_runs(store)] == [round_record.run_id]
+        assert [dataset.dataset_id for dataset in list_datasets(store)] == [round_record.dataset_id]
+
+
+def test_round_pushes_new_samples_back_as_pairs_to_judge(finished: Path) -> None:
+    with Store.open(finished) as store:
+        tuned = newest_generator(store, CATEGORY)
+        new = {
+            video.video_id for video in list_videos(store, generator_id=tuned.generator_id, split=Split.TRAIN)
+        }
+        pushed = list_pairs(store, round=2)
+        assert len(new) == SMALL.num_prompts * SMALL.per_prompt
+        assert pushed
+        assert all({pair.video_a_id, pair.video_b_id} <= new for pair in pushed)
+
+
+def test_held_out_prompts_never_become_pairs(finished: Path) -> None:
+    with Store.open(finished) as store:
+        held_out = {prompt.prompt_id for prompt in list_prompts(store, split=Split.EVAL)}
+        assert held_out
+        assert not held_out & {pair.prompt_id for pair in list_pairs(store)}
+
+
+def test_report_has_the_documented_form(finished: Path) -> None:
+    report = json.loads((finished / "report.json").read_text())
+    assert report["seconds"]["loop"] > 0
+    result = report["categories"][CATEGORY]
+    low, high = result["ci95"]
+    assert 0 <= low <= result["win_rate"] <= high <= 1
+    assert result["num_pairs"] == SMALL.num_eval_prompts * SMALL.eval_per_prompt
+    for side in ("base", "tuned"):
+        assert set(result[side]) == {"right_action", "right_color", "flicker", "smoothness", "motion"}
+
+
+def test_dataset_of_the_round_reads_back_with_its_clips(finished: Path) -> None:
+    with Store.open(finished) as store:
+        (record,) = list_datasets(store)
+        dataset = read_dataset(store.workspace.root / record.path)
+    assert dataset.pairs
+    frames = dataset.frames(next(iter(dataset.videos)))
+    assert frames.ndim == 4 and frames.shape[-1] == 3
+
+
+def test_second_round_starts_from_the_first_rounds_generator(finished: Path) -> None:
+    with Store.open(finished) as store:
+        first = newest_generator(store, CATEGORY)
+        pairs_pushed_back = {pair.pair_id for pair in list_pairs(store, round=2)}
+    run_rounds(finished, request(), say=lambda line: None)
+    with Store.open(finished) as store:
+        second = newest_generator(store, CATEGORY)
+        assert second.parent_id == first.generator_id
+        assert [line.number for line in list_rounds(store, category=CATEGORY)] == [1, 2]
+        assert {pair.pair_id for pair in list_pairs(store, round=2)} == pairs_pushed_back
+
+
+def test_interrupted_round_goes_on_without_doubling_anything(tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop_in_training(label: str, done: int, total: int) -> None:
+        if label.startswith("train"):
+            raise Stop
+
+    create_workspace(tmp_path / "w")
+    with pytest.raises(Stop):
+        run_rounds(tmp_path / "w", request(), progress=stop_in_training, say=lambda line: None)
+    with Store.open(tmp_path / "w") as store:
+        before = stats(store)
+        assert not list_rounds(store)
+    run_rounds(tmp_path / "w", request(), say=lambda line: None)
+    with Store.open(tmp_path / "w") as store:
+        after = stats(store)
+        assert len(list_rounds(store)) == 1
+        assert after["runs"] == 1 and after["datasets"] == 1
+        assert before["videos"] == SMALL.num_prompts * SMALL.per_prompt
+        judged = [(j.pair_id, j.rater_id, j.aspect) for j in list_judgments(store)]
+        assert len(judged) == len(set(judged))
+
+
+def test_same_seed_gives_the_same_bytes_in_two_workspaces(tmp_path: Path) -> None:
+    names: list[list[str]] = []
+    for folder, batch in (("one", 3), ("two", 3)):
+        create_workspace(tmp_path / folder)
+        with Store.open(tmp_path / folder) as store, MediaStore(store.workspace) as media:
+            ensure_tiny_prompts(store, CATEGORY)
+            prompts = list_prompts(store, category=CATEGORY, split=Split.TRAIN)[:2]
+            generator = find_generator(store, "tiny")
+            videos = sample_missing(
+                store, media, generator=generator, prompts=prompts, per_prompt=2, seed=7, batch_size=batch
+            )
+            found = media_of(store, [video.video_id for video in videos])
+            names.append([found[video.video_id].media_id for video in videos])
+            assert all(media_file(store.workspace, name, kind="normal").exists() for name in names[-1])
+    assert names[0] == names[1]
+    assert len(set(names[0])) == 4
+
+
+def test_sampling_an_imported_source_says_it_has_no_model(tmp_path: Path) -> None:
+    from storage.records import Generator
+
+    create_workspace(tmp_path / "w")
+    external = Generator(generator_id="e", name="clips", family="external", model="")
+    with Store.open(tmp_path / "w") as store, MediaStore(store.workspace) as media:
+        store.write([external])
+        ensure_tiny_prompts(store, CATEGORY)
+        prompts = list_prompts(store, category=CATEGORY)
+        with pytest.raises(ValueError, match="imported source"):
+            sample_missing(store, media, generator=external, prompts=prompts, per_prompt=1, seed=0)
+        assert external in list_generators(store)
+
+
+def test_round_of_an_unknown_category_names_the_known_ones(tmp_path: Path) -> None:
+    create_workspace(tmp_path / "w")
+    with pytest.raises(UnknownName, match=CATEGORY):
+        run_rounds(tmp_path / "w", RoundsRequest(categories=("juggle",), config=SMALL), say=lambda line: None)
+
+
+def test_people_are_counted_per_pair_and_models_are_not(finished: Path) -> None:
+    with Store.open(finished) as store:
+        pairs = list_pairs(store)
+        kinds = {rater.kind for rater in _raters(store)}
+        assert kinds == {RaterKind.MODEL}
+        assert judged_by_people(store, pairs) == 0
+
+
+def _raters(store: Store) -> list:  # type: ignore[type-arg]
+    from storage.raters import list_raters
+
+    return list_raters(store)
+
+
+def test_plan_gives_every_generator_the_same_seeds(tmp_path: Path) -> None:
+    create_workspace(tmp_path / "w")
+    with Store.open(tmp_path / "w") as store:
+        ensure_tiny_prompts(store, CATEGORY)
+        prompts = list_prompts(store, category=CATEGORY)
+        generator = find_generator(store, "tiny")
+    plan = plan_videos(generator=generator, prompts=prompts, per_prompt=2, seed=1, settings={})
+    again = plan_videos(generator=generator, prompts=prompts[::-1], per_prompt=2, seed=1, settings={})
+    assert plan == again
+    assert len({item.video_id for item in plan}) == len(plan)

@@ -156,8 +156,8 @@ class WorkQueue:
     def next(self, rater_id: str, category: str | None = None) -> Lease | None:
         """Hand out the next pair of a category (None: of any) and lease it to the rater.
 
-        A rater who holds `max_open` pairs of the category, or for whom no other is left, gets the oldest of
-        those held again. None: there is nothing for this rater now.
+        A rater who holds `max_open` pairs of the category, or for whom no other is left, gets those
+        held again, one after the other, the oldest first. None: there is nothing for this rater now.
         """
         with self._lock:
             now = self._clock()
@@ -168,8 +168,11 @@ class WorkQueue:
                 return self._lease_of(self._hand_out(state, rater_id, now))
             if not holding:
                 return None
-            self._extend(holding[0], now)
-            return self._lease_of(holding[0], again=True)
+            oldest = holding[0]
+            # To the end: asked again, as by a page that shows this one and wants another, it gives the next.
+            self._held_by[rater_id][oldest.assignment_id] = self._held_by[rater_id].pop(oldest.assignment_id)
+            self._extend(oldest, now)
+            return self._lease_of(oldest, again=True)
 
     def heartbeat(self, assignment_id: str, rater_id: str) -> datetime:
         """Keep a lease alive and return its new end; one that ran out starts again where its pair is free.

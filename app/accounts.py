@@ -7,6 +7,7 @@ import hashlib
 import re
 import secrets
 from datetime import timedelta
+from typing import Literal, NamedTuple
 
 from app.passwords import hash_password
 from storage.raters import find_account, list_raters
@@ -14,8 +15,16 @@ from storage.records import Account, Credential, Rater, RaterKind, Record, Role,
 from storage.store import Store
 
 ONE_TIME_LOGIN_HOURS = 24
+_LIFETIMES = {"token": None, "one_time": timedelta(hours=ONE_TIME_LOGIN_HOURS)}
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+
+
+class NewSecret(NamedTuple):
+    """A secret, which is told once, and what is stored of it."""
+
+    secret: str
+    credential: Credential
 
 
 def secret_hash(secret: str) -> str:
@@ -62,7 +71,7 @@ def create_token(store: Store, name: str) -> str:
     Raises:
         UnknownName: There is no such account.
     """
-    return _create_credential(store, name, kind="token", lifetime=None)
+    return new_secret(store, name, kind="token").secret
 
 
 def create_one_time_login(store: Store, name: str) -> str:
@@ -71,18 +80,23 @@ def create_one_time_login(store: Store, name: str) -> str:
     Raises:
         UnknownName: There is no such account.
     """
-    return _create_credential(store, name, kind="one_time", lifetime=timedelta(hours=ONE_TIME_LOGIN_HOURS))
+    return new_secret(store, name, kind="one_time").secret
 
 
-def _create_credential(store: Store, name: str, *, kind: str, lifetime: timedelta | None) -> str:
+def new_secret(store: Store, name: str, *, kind: Literal["token", "one_time"]) -> NewSecret:
+    """Write a new credential of an account: an API token, or a log-in link that works once within a day.
+
+    Raises:
+        UnknownName: There is no such account.
+    """
     account = find_account(store, name)
     secret = secrets.token_urlsafe(32)
-    expires_at = None if lifetime is None else utc_now() + lifetime
-    store.write(
-        [
-            Credential(
-                token_hash=secret_hash(secret), rater_id=account.rater_id, kind=kind, expires_at=expires_at
-            )
-        ]
+    lifetime = _LIFETIMES[kind]
+    credential = Credential(
+        token_hash=secret_hash(secret),
+        rater_id=account.rater_id,
+        kind=kind,
+        expires_at=None if lifetime is None else utc_now() + lifetime,
     )
-    return secret
+    store.write([credential])
+    return NewSecret(secret, credential)

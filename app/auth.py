@@ -54,18 +54,18 @@ class Sessions:
         """Of a session, from log-in."""
         # One password check takes 64 MiB and some 50 ms of a core: never more than one at a time.
         self._checker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
-        self._accounts: dict[str, Account] = {}
-        self._credentials: dict[str, Credential] = {}
+        self._accounts = {account.rater_id: account for account in list_accounts(store)}
+        self._credentials = {credential.token_hash: credential for credential in list_credentials(store)}
         self.cookie_name = f"vidpref_{record_id('cookie', store.workspace.root.resolve())[:8]}"
         """Differs per workspace: cookies do not know ports, and two workspaces may be served on one host."""
-        self.reload()
 
-    def reload(self) -> None:
-        """Read accounts and credentials anew, as after somebody else wrote them through the same store."""
-        self._accounts = {account.rater_id: account for account in list_accounts(self._store)}
-        self._credentials = {
-            credential.token_hash: credential for credential in list_credentials(self._store)
-        }
+    def add_account(self, account: Account) -> None:
+        """Take in an account that was just written."""
+        self._accounts[account.rater_id] = account
+
+    def add_credential(self, credential: Credential) -> None:
+        """Take in a credential that was just written."""
+        self._credentials[credential.token_hash] = credential
 
     def session_user(self, secret: str) -> User | None:
         """Return whose session cookie this is, or None."""

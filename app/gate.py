@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from app.auth import Sessions, User
+from storage.records import Role
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -23,6 +24,7 @@ API_BODY_LIMIT_BYTES = 64 * 1024
 BODY_LIMIT_BYTES = 1024 * 1024
 
 _PUBLIC = ("/login", "/logout", "/healthz", "/ui/", "/favicon.ico", "/api/v1/openapi.json")
+_ADMIN = "/api/v1/users"
 _RESEARCH = ("/browse", "/rounds", "/media/video/")
 # Gradio pages have no upload field; its upload route would let anybody fill the disk.
 _CLOSED = "/gradio_api/upload"
@@ -112,6 +114,8 @@ class Gate:
             return None if path.startswith(_PUBLIC) else _login_refusal(scope, headers)
         if path.startswith(_RESEARCH) and not user.sees_names:
             return Refusal(403, f"{path} is for researchers: your account has the role {user.role}.")
+        if path.startswith(_ADMIN) and user.role != Role.ADMIN:
+            return Refusal(403, f"Accounts are for admins: your account has the role {user.role}.")
         if _CLOSED in path:
             return Refusal(404, "Not found")
         return None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from storage.records import Aspect
+from storage.records import Aspect, Role
 
 SideOutcome = Literal["left", "right", "both_good", "both_bad"]
 
@@ -139,6 +139,35 @@ class MeAnswer(BaseModel):
 
     name: str
     role: str
+
+
+class NewUser(BaseModel):
+    """An account to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(max_length=64)]
+    role: Role = Role.ANNOTATOR
+    password: str | None = Field(
+        default=None, description="Leave it out for an account that only uses tokens and one-time links."
+    )
+
+
+class UserAnswer(BaseModel):
+    """An account, without its secrets."""
+
+    name: str
+    role: Role
+    disabled: bool
+
+
+class SecretAnswer(BaseModel):
+    """A new secret, told this once."""
+
+    secret: str = Field(
+        description="A token for `Authorization: Bearer`, or the end of /login/once/<secret>."
+    )
+    expires_at: str | None = Field(description="UTC; null where it does not expire.")
 
 
 class HealthAnswer(BaseModel):

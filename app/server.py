@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from annotation.errors import AnnotationError, InvalidAnswer, LeaseEnded, UnknownAssignment
+from app.admin_api import admin_router
 from app.api import answer, api_router
 from app.auth import Sessions
 from app.config import ServerConfig
@@ -93,6 +94,7 @@ def create_app(store: Store, config: ServerConfig, *, with_pages: bool = True) -
     app.state.desk = desk
     _add_error_answers(app)
     app.include_router(api_router(desk, store))
+    app.include_router(admin_router(store, sessions))
     app.include_router(media_router(store, tokens))
     app.include_router(login_router(sessions, secure_cookies=config.secure_cookies))
     _add_plain_routes(app, store)

@@ -43,6 +43,7 @@ export class Outbox {
   }
 
   async #sendAll() {
+    if (!this.#items.length) return true;
     let refused = null;
     while (this.#items.length) {
       this.#report({ waiting: this.#items.length, problem: refused });

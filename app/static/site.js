@@ -18,7 +18,7 @@ async function addBar() {
   const bar = make(
     "header",
     { class: "vp-site" },
-    make("a", { class: "vp-brand", href: "/" }, make("img", { src: "/ui/mark.svg", alt: "", width: 24, height: 24 }), "vidpref"),
+    make("a", { class: "vp-brand", href: "/" }, make("img", { src: "/ui/mark.svg", alt: "", width: 24, height: 24 }), make("span", {}, "vidpref")),
     make("nav", { "aria-label": "Pages" }, ...links),
     make("span", { class: "vp-who" }, me.name),
     make("form", { method: "post", action: "/logout" }, make("button", { type: "submit", class: "vp-plain" }, "Log out")),

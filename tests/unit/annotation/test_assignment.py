@@ -108,6 +108,14 @@ def test_returns_the_oldest_lease_again_when_a_rater_holds_enough() -> None:
     assert not first.again and second.assignment != first.assignment
 
 
+def test_returns_each_held_lease_in_turn_when_asked_again_and_again() -> None:
+    queue = a_queue(*(queue_pair(number) for number in range(5)), max_open=3)
+    held = [queue.next("ann") for _ in range(3)]
+    again = [queue.next("ann") for _ in range(4)]
+    ids = [lease.assignment.assignment_id for lease in held + again if lease]
+    assert ids[3:] == ids[:3] + ids[:1]
+
+
 def test_returns_a_held_lease_again_when_nothing_else_is_left() -> None:
     queue = a_queue(queue_pair(1))
     first, reloaded = queue.next("ann"), queue.next("ann")

@@ -21,7 +21,7 @@ class PairPlayer {
   #progressAt = -Infinity;
   #lookAgain = 0;
   #rate = 1;
-  #busy = false;
+  #busy = null; // The promise of the action that runs.
 
   constructor() {
     this.panels = new Panels({
@@ -145,6 +145,7 @@ class PairPlayer {
   }
 
   async changeCategory(name) {
+    await this.#busy;
     this.queue.giveBackAll();
     this.queue.category = name;
     await this.#guard(() => this.#showNext());
@@ -200,16 +201,28 @@ class PairPlayer {
   // Runs one user action at a time; a failure is shown with a button that tries again.
   async #guard(action, again = () => this.#guard(action)) {
     if (this.#busy) return;
-    this.#busy = true;
+    this.panels.showProblem(null);
+    this.#busy = action().catch((error) => this.#report(error, again));
     try {
-      this.panels.showProblem(null);
-      await action();
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      this.panels.showProblem(error, again);
+      await this.#busy;
     } finally {
-      this.#busy = false;
+      this.#busy = null;
     }
+  }
+
+  #report(error, again) {
+    if (!(error instanceof ApiError)) throw error;
+    const cannotPlay = error.brokenId && [404, 415].includes(error.status);
+    if (!cannotPlay) return this.panels.showProblem(error, again);
+    return this.panels.showProblem(
+      error,
+      () =>
+        this.#guard(async () => {
+          await api.skip(error.brokenId, "A clip does not play");
+          await this.#showNext();
+        }),
+      "Skip this pair",
+    );
   }
 }
 

@@ -62,7 +62,8 @@ export class PairQueue {
     try {
       await stage.loaded;
     } catch (error) {
-      this.#giveBack(stage);
+      stage.remove();
+      error.brokenId = stage.id; // Still leased: it can be skipped, or given again.
       throw error;
     } finally {
       this.#waiting = this.#waiting.filter((other) => other !== stage);

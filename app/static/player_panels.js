@@ -226,23 +226,25 @@ export class Panels {
     this.count.textContent = `${done} of ${total} pairs judged`;
   }
 
-  showOutbox({ waiting, problem }) {
+  showOutbox({ waiting, problem, late }) {
     this.outbox.hidden = !problem;
     if (!problem) {
-      this.say(waiting ? "Saving…" : "Saved", { quiet: true });
+      const saved = late ? "Saved as a late answer: the pair had gone back" : "Saved";
+      this.say(waiting ? "Saving…" : saved, { quiet: !late });
       return;
     }
     this.outbox.replaceChildren(...outboxMessage(waiting, problem));
     this.say("");
   }
 
-  showProblem(error, again) {
+  // The button beside the message does `again`.
+  showProblem(error, again, label = "Try again") {
     this.problem.hidden = !error;
     if (!error) return;
     const help = error.status === 401 ? loginLink() : "";
     this.problem.replaceChildren(
       make("span", {}, error.status === 401 ? "You are logged out. " : `${error.message} `, help),
-      makeButton({ class: "vp-secondary", onclick: again }, "Try again"),
+      makeButton({ class: "vp-secondary", onclick: again }, label),
     );
   }
 

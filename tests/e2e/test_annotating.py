@@ -1,6 +1,5 @@
 """What a rater sees and does on the annotation page, and what is stored of it."""
 
-import json
 import time
 
 import pytest
@@ -11,6 +10,8 @@ from storage.judgments import list_judgments
 from storage.raters import find_rater
 from storage.records import Aspect, Outcome
 from tests.e2e.conftest import MARKUP, VISIBLE
+
+KEPT = "Object.keys(localStorage).filter((key) => key.startsWith('vidpref.outbox.')).length"
 
 
 def judgments_of(served, name, aspect=Aspect.OVERALL):
@@ -151,9 +152,8 @@ def test_skips_with_a_reason(visit, served):
     window.page.get_by_role("button", name="The clips look the same").click()
     window.wait_for_other_pair(prompt)
 
-    (row,) = [row for row in queue_rows(served.store) if row.skipped_by]
-    (pair_prompt,) = [one.text for one in served.fixture.prompts if one.prompt_id == row.pair.prompt_id]
-    assert pair_prompt == prompt
+    skipped = {row.pair.prompt_id for row in queue_rows(served.store) if row.skipped_by}
+    assert prompt in {one.text for one in served.fixture.prompts if one.prompt_id in skipped}
     assert not judgments_of(served, "rater6")
 
 
@@ -212,13 +212,13 @@ def test_keeps_the_vote_and_sends_it_when_the_connection_is_back(visit, served):
     window.wait_for_other_pair(prompt)
     expect(window.page.get_by_role("alert").filter(has_text="1 answer is kept here")).to_be_visible()
     assert not judgments_of(served, "rater9")
-    kept = window.page.evaluate("localStorage.getItem('vidpref.outbox.rater9')")
-    assert len(json.loads(kept)) == 1
+    assert window.page.evaluate(KEPT) == 1
 
     window.page.unroute("**/judgments")
     window.wait_until_saved()
 
     assert len(judgments_of(served, "rater9")) == 1
+    assert window.page.evaluate(KEPT) == 0
 
 
 def test_keeps_the_vote_when_logged_out_and_sends_it_after_logging_in_again(visit, served):
@@ -242,6 +242,57 @@ def test_keeps_the_vote_when_logged_out_and_sends_it_after_logging_in_again(visi
     window.wait_until_saved()
 
     assert len(judgments_of(served, "rater10")) == 1
+
+
+def test_sends_a_kept_vote_after_the_page_was_closed_and_opened_again(visit, served):
+    window = visit()
+    window.log_in("rater9")
+    prompt = window.wait_for_pair()
+    before = len(judgments_of(served, "rater9"))
+    window.page.route("**/judgments", lambda route: route.abort())
+    window.page.keyboard.press("1")
+    window.page.keyboard.press("Enter")
+    window.wait_for_other_pair(prompt)
+    expect(window.page.get_by_role("alert").filter(has_text="1 answer is kept here")).to_be_visible()
+    context = window.page.context
+
+    window.page.close()
+    again = context.new_page()
+    again.goto(window.address)
+    again.wait_for_function(f"() => {KEPT} === 0")
+
+    assert len(judgments_of(served, "rater9")) == before + 1
+
+
+def test_offers_to_skip_a_pair_that_cannot_be_played(visit, served):
+    window = visit()
+    window.page.route(
+        "**/media/*", lambda route: route.fulfill(status=200, body="no clip", content_type="video/mp4")
+    )
+    window.log_in("rater4")
+    banner = window.page.get_by_role("alert").filter(has_text="cannot play the clip")
+    expect(banner).to_be_visible(timeout=30_000)
+    window.page.unroute("**/media/*")
+
+    banner.get_by_role("button", name="Skip this pair").click()
+
+    window.wait_for_pair()
+    expect(banner).to_be_hidden()
+    assert any(row.skipped_by for row in queue_rows(served.store))
+
+
+def test_shows_the_pairs_of_the_category_chosen(visit):
+    window = visit()
+    window.log_in("rater5")
+    prompt = window.wait_for_pair()
+    box = window.page.get_by_label("Category")
+    expect(box.locator("option")).to_have_count(3)
+
+    box.select_option("bounce")
+
+    shown = window.wait_for_other_pair(prompt)
+    expect(window.page.locator(".vp-count")).to_contain_text("of 20 pairs judged")
+    assert int(shown.rsplit(" ", 1)[1]) % 2 == 1  # The prompts of this category have odd numbers.
 
 
 def test_plays_both_clips_together_and_steps_frame_by_frame(visit):

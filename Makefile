@@ -9,6 +9,8 @@ ARGS ?=
 
 export GRADIO_ANALYTICS_ENABLED := False
 export HF_HUB_DISABLE_TELEMETRY := 1
+# Torch threads that wait for one another on a busy machine are far slower than one.
+export OMP_NUM_THREADS ?= 1
 
 .PHONY: help setup demo test e2e check format serve bench clean
 

@@ -23,19 +23,20 @@ SIZE_PX = 64
 NUM_FRAMES = 9
 NUM_BUCKETS = 1024
 MAX_WORDS = 24
-QUESTIONS = ("action", "color", "shape")
-"""What the network answers one by one: does the clip show the prompt's action, color, shape?"""
-_MAPS = 32
+ANSWERS = (9, 4, 3)
+"""How many answers each question has: which action (or none), which color, which shape?"""
+_MAPS = 24
 _PER_FRAME = 24
-_WIDTH = 64
 _BATCH = 64
 
 
 class CriticNetwork(nn.Module):
-    """Follows things through the frames, reads the prompt as a bag of words, and compares the two.
+    """Answers the same three questions from the clip and from the prompt, each as a distribution.
 
-    A few convolutions make ``K`` maps per frame; each map becomes where it is brightest (spatial
-    soft-argmax), its mean and its maximum, which is what following one object takes.
+    How probably clip and prompt agree on a question is the inner product of the two distributions. The
+    clip's side makes ``K`` maps per frame; each becomes the place where it is strongest (spatial
+    soft-argmax), its mean and its maximum, which is what following one object takes. The prompt's side is a
+    bag of words.
     """
 
     grid: torch.Tensor
@@ -45,32 +46,44 @@ class CriticNetwork(nn.Module):
         self.maps = nn.Sequential(
             nn.Conv2d(3, 24, 5, stride=2, padding=2),
             nn.GELU(),
-            nn.Conv2d(24, _MAPS, 3, stride=2, padding=1),
+            nn.Conv2d(24, 24, 3, stride=2, padding=1),
             nn.GELU(),
-            nn.Conv2d(_MAPS, _MAPS, 3, padding=1),
+            nn.Conv2d(24, _MAPS, 3, padding=1),
         )
-        self.sharpness = nn.Parameter(torch.zeros(_MAPS))
+        self.sharpness = nn.Parameter(torch.full((_MAPS,), 2.5))
         self.per_frame = nn.Sequential(nn.Linear(4 * _MAPS, 64), nn.GELU(), nn.Linear(64, _PER_FRAME))
-        self.clip = nn.Sequential(nn.Linear(NUM_FRAMES * _PER_FRAME, 160), nn.GELU(), nn.Linear(160, _WIDTH))
+        self.clip = nn.Sequential(
+            nn.Linear(NUM_FRAMES * _PER_FRAME, 160), nn.GELU(), nn.Linear(160, sum(ANSWERS))
+        )
         self.words = nn.EmbeddingBag(NUM_BUCKETS, 32, mode="sum", padding_idx=0)
-        self.prompt = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, _WIDTH))
-        self.compare = nn.Sequential(nn.Linear(3 * _WIDTH, 96), nn.GELU(), nn.Linear(96, len(QUESTIONS)))
+        self.prompt = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, sum(ANSWERS)))
         side = SIZE_PX // 4
         axis = torch.linspace(-1.0, 1.0, side)
         grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).view(side * side, 2)
         self.register_buffer("grid", grid, persistent=False)
 
-    def forward(self, frames_BFHWC: torch.Tensor, words_BL: torch.Tensor) -> torch.Tensor:
-        """Return logits ``[B, 3]``, one per question, from float frames in 0..1 and hashed words."""
-        count, num_frames = frames_BFHWC.shape[:2]
-        maps = self.maps(frames_BFHWC.flatten(0, 1).permute(0, 3, 1, 2) - 0.5).flatten(2)
+    def read_clip(self, frames_BFHWC: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Logits of the answers to each question, from float frames in 0..1."""
+        count = len(frames_BFHWC)
+        frames = frames_BFHWC.flatten(0, 1).permute(0, 3, 1, 2)
+        # What differs from the frame's most common colour stands out from any background.
+        background = frames.flatten(2).median(dim=-1).values[..., None, None]
+        maps = self.maps(2.0 * (frames - background)).flatten(2)
         weight = (maps * self.sharpness.exp()[:, None]).softmax(dim=-1)
         where = torch.einsum("nkp,pc->nkc", weight, self.grid).flatten(1)
         features = torch.cat([where, maps.mean(-1), maps.amax(-1)], dim=1)
-        clip = self.clip(self.per_frame(features).view(count, num_frames * _PER_FRAME))
-        prompt = self.prompt(self.words(words_BL))
-        logits: torch.Tensor = self.compare(torch.cat([clip, prompt, clip * prompt], dim=1))
-        return logits
+        answers: torch.Tensor = self.clip(self.per_frame(features).view(count, NUM_FRAMES * _PER_FRAME))
+        return torch.split(answers, list(ANSWERS), dim=1)
+
+    def read_prompt(self, words_BL: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Logits of the answers to each question, from hashed words."""
+        answers: torch.Tensor = self.prompt(self.words(words_BL))
+        return torch.split(answers, list(ANSWERS), dim=1)
+
+    def forward(self, frames_BFHWC: torch.Tensor, words_BL: torch.Tensor) -> torch.Tensor:
+        """Return the probability ``[B, 3]`` that clip and prompt agree on action, color and shape."""
+        pairs = zip(self.read_clip(frames_BFHWC), self.read_prompt(words_BL), strict=True)
+        return torch.stack([(clip.softmax(1) * prompt.softmax(1)).sum(1) for clip, prompt in pairs], dim=1)
 
 
 class TextCritic:
@@ -112,9 +125,9 @@ class TextCritic:
             part = slice(start, start + _BATCH)
             frames = torch.stack([prepare_frames(clip) for clip in clips[part]])
             with torch.inference_mode():
-                logits = self._network(frames, hash_words(prompts[part]))
-            # The three answers are taken as independent: all of them must be yes.
-            scores += torch.sigmoid(logits).prod(dim=1).tolist()
+                agreement = self._network(frames, hash_words(prompts[part]))
+            # The three questions are taken as independent, and all of them count.
+            scores += agreement.prod(dim=1).tolist()
         return scores
 
 

@@ -15,7 +15,7 @@ from storage.records import Role
 from storage.store import Store
 from storage.workspace import Workspace
 
-CATEGORIES = ("bounce", "orbit")
+CATEGORIES = ("bounce", "slide")
 ACCOUNT = "demo"
 
 

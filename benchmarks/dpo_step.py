@@ -52,11 +52,11 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--model", default="random", help="'random' (16 M parameters), 'tiny', or a pipeline folder"
+        "--model", default="tiny", help="'tiny', 'random' (16 M parameters), or a pipeline folder"
     )
     parser.add_argument("--size", type=int, default=128, help="height and width of the random model's clips")
     parser.add_argument("--frames", type=int, default=9)
-    parser.add_argument("--pairs", type=int, default=2, help="pairs per step")
+    parser.add_argument("--pairs", type=int, default=4, help="pairs per step")
     parser.add_argument(
         "--steps", type=int, default=8, help="timed steps per process, after two warm-up steps"
     )

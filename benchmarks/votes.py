@@ -5,10 +5,11 @@
 Makes a workspace, serves it in a process of its own, and plays annotators from this one, on the same machine:
 
 - closed loop: 32 annotators, each asking for the next pair and voting on it without a pause;
-- open loop: 200 annotators, each voting every 5 seconds by the clock, whether or not the last answer has come.
-  Times count from the moment a request was due, so that a slow server is not flattered.
+- open loop: 200 annotators, each voting every 5 seconds by the clock, whether or not the last answer has
+  come. Times count from the moment a request was due, so that a slow server is not flattered.
 
-Afterwards the workspace is opened and every acknowledged vote is looked for: lost, doubled, over a pair's quota.
+Afterwards the workspace is opened and every acknowledged vote is looked for: lost, doubled, or over a
+pair's quota.
 """
 
 import argparse

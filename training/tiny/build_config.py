@@ -87,8 +87,8 @@ class CriticSchedule:
     """How the text critic is trained."""
 
     clips: int = 8000
-    """Clips drawn once before training; their prompts are drawn anew at every step."""
-    steps: int = 2000
+    """Clips drawn once before training."""
+    steps: int = 1800
     """Optimizer steps."""
     batch: int = 48
     """Clips per step."""

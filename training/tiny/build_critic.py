@@ -1,8 +1,8 @@
 """Train the small text critic on clips of the tiny world (stage ``critic`` of the build).
 
-Whether a prompt fits a clip is known from the generator: the clip was drawn with an action, a color and a
-shape, and the prompt asks for some. Half of the clips go through the autoencoder first, because samples do
-too.
+What a clip shows and what a prompt asks for is known from the generator: the clip was drawn with an action,
+a color and a shape, and the prompt asks for some. Half of the clips go through the autoencoder first,
+because samples do too.
 """
 
 import logging
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import cross_entropy
 
 from annotation.critic import CriticNetwork, hash_words
 from training.tiny.build_checkpoint import load_checkpoint, save_checkpoint
@@ -50,15 +50,16 @@ def build_critic(
     for step in range(schedule.steps):
         rng = np.random.default_rng((seed, 6, step))
         chosen = rng.choice(len(cached["clips"]), schedule.batch, replace=False)
-        texts, answers = draw_questions([cached["labels"][i] for i in chosen], rng)
         frames = cached["clips"][torch.from_numpy(chosen)].to(device).float() / 255.0
-        loss = binary_cross_entropy_with_logits(
-            network(frames, hash_words(texts).to(device)), answers.to(device)
-        )
+        shown = torch.tensor([answer_numbers(*cached["labels"][i]) for i in chosen], device=device)
+        texts, wanted = draw_prompts(schedule.batch, rng)
+        loss = _answer_loss(network.read_clip(frames), shown)
+        loss = loss + _answer_loss(network.read_prompt(hash_words(texts).to(device)), wanted.to(device))
         for group in optimizer.param_groups:
             group["lr"] = schedule.learning_rate * warm_linear(step, schedule.steps)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         if step % LOG_EVERY == 0:
             logger.info("critic step %d of %d: loss %.4f", step, schedule.steps, loss.item())
@@ -89,18 +90,21 @@ def draw_critic_clips(
     return {"clips": torch.cat(clips), "labels": labels}
 
 
-def draw_questions(
-    labels: list[tuple[str, str, str]], rng: np.random.Generator
-) -> tuple[list[str], torch.Tensor]:
-    """Draw a prompt per clip, each of whose parts fits about half of the time, and say which do."""
+def draw_prompts(count: int, rng: np.random.Generator) -> tuple[list[str], torch.Tensor]:
+    """Draw training sentences and the answers they ask for, ``[count, 3]``."""
     words = random.Random(int(rng.integers(2**62)))
-    texts, answers = [], []
-    for label in labels:
-        asked = [
-            own if own in options and rng.random() < 0.5 else str(rng.choice(options))
-            for own, options in zip(label, (CATEGORIES, COLORS, SHAPES), strict=True)
-        ]
-        prompt = random_train_prompt(words, action=asked[0], color=asked[1], shape=asked[2])
-        texts.append(prompt.text)
-        answers.append([float(own == wanted) for own, wanted in zip(label, asked, strict=True)])
-    return texts, torch.tensor(answers)
+    asked = [
+        tuple(str(rng.choice(options)) for options in (CATEGORIES, COLORS, SHAPES)) for _ in range(count)
+    ]
+    texts = [random_train_prompt(words, action=a, color=c, shape=s).text for a, c, s in asked]
+    return texts, torch.tensor([answer_numbers(*answers) for answers in asked])
+
+
+def answer_numbers(action: str, color: str, shape: str) -> tuple[int, int, int]:
+    """Number the answers as the critic does; an action that is none of the world's comes last."""
+    number = CATEGORIES.index(action) if action in CATEGORIES else len(CATEGORIES)
+    return number, COLORS.index(color), SHAPES.index(shape)
+
+
+def _answer_loss(logits: tuple[torch.Tensor, ...], answers: torch.Tensor) -> torch.Tensor:
+    return torch.stack([cross_entropy(part, answers[:, i]) for i, part in enumerate(logits)]).sum()

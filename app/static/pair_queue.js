@@ -40,11 +40,15 @@ export class PairQueue {
   async #fetch() {
     const category = this.category;
     const assignment = await api.next(category);
-    if (!assignment) return null;
-    if (this.ids.includes(assignment.assignment_id)) return null; // All we may hold at once is here already.
+    const isHere = assignment && this.ids.includes(assignment.assignment_id);
+    if (category !== this.category) {
+      // Another category was chosen meanwhile: this pair is not wanted any more.
+      if (assignment && !isHere) api.giveBack(assignment.assignment_id).catch(() => undefined);
+      return this.#fetch();
+    }
+    if (!assignment || isHere) return null; // Nothing is left, or all we may hold at once is here already.
     const stage = this.#add(assignment);
-    if (category === this.category) this.#waiting.push(stage);
-    else this.#giveBack(stage);
+    this.#waiting.push(stage);
     return stage;
   }
 

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from storage.assignments import queue_rows
 from storage.judgments import list_judgments
@@ -18,6 +18,12 @@ KEPT = "Object.keys(localStorage).filter((key) => key.startsWith('vidpref.outbox
 def judgments_of(served: ServedFixture, name: str, aspect: Aspect = Aspect.OVERALL) -> list[Judgment]:
     rater = find_rater(served.store, name)
     return list_judgments(served.store, rater_ids=[rater.rater_id], aspect=aspect)
+
+
+def slowly(route: Route, seconds: float) -> None:
+    """Let a request through after a while."""
+    time.sleep(seconds)
+    route.continue_()
 
 
 def shown_clips(window: Visit) -> list[bytes]:
@@ -298,11 +304,16 @@ def test_shows_the_pairs_of_the_category_chosen(visit: OpenWindow) -> None:
     prompt = window.wait_for_pair()
     box = window.page.get_by_label("Category")
     expect(box.locator("option")).to_have_count(3)
+    # The pair loaded ahead is still on its way when the category changes.
+    window.page.route("**/api/v1/assignments", lambda route: slowly(route, 0.3))
+    window.page.keyboard.press("1")
+    window.page.keyboard.press("Enter")
+    prompt = window.wait_for_other_pair(prompt)
 
     box.select_option("bounce")
 
-    shown = window.wait_for_other_pair(prompt)
     expect(window.page.locator(".vp-count")).to_contain_text("of 20 pairs judged")
+    shown = window.wait_for_pair()
     assert int(shown.rsplit(" ", 1)[1]) % 2 == 1  # The prompts of this category have odd numbers.
 
 

@@ -54,6 +54,7 @@ serve: setup
 
 bench: setup
 	$(BIN)/python benchmarks/votes.py $(ARGS)
+	$(BIN)/python benchmarks/page.py
 	$(BIN)/python benchmarks/dpo_step.py
 
 clean:

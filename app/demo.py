@@ -33,7 +33,7 @@ class DemoConfig:
 
 
 def run_demo(config: DemoConfig, *, say: Callable[[str], object]) -> None:
-    """Run the demo; a workspace that an interrupted demo left is gone on with."""
+    """Run the demo; in a workspace of an earlier demo, what is done is not done again."""
     create_workspace(config.workspace)
     say(f"workspace {config.workspace}: {config.rounds} round(s) for {', '.join(config.categories)}")
     install = os.environ.get("VIDPREF_INSTALL_SECONDS")
@@ -44,6 +44,7 @@ def run_demo(config: DemoConfig, *, say: Callable[[str], object]) -> None:
             RoundsRequest(
                 categories=config.categories,
                 rounds=config.rounds,
+                total=True,
                 config=RoundConfig(seed=config.seed),
                 install_seconds=float(install) if install else None,
             ),

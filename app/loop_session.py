@@ -13,11 +13,13 @@ from app.evaluation import CategoryResult
 from app.progress import Progress, no_progress
 from app.report import LoopReport
 from app.rounds import Loop, RoundConfig, newest_generator, run_round
+from storage.errors import VidprefError
 from storage.generators import find_generator
 from storage.judgments import list_judgments
 from storage.media import MediaStore
-from storage.raters import list_raters
+from storage.raters import list_accounts, list_raters
 from storage.records import Pair, RaterKind
+from storage.rounds import list_rounds
 from storage.store import Store
 
 POLL_S = 1.0
@@ -29,6 +31,8 @@ class RoundsRequest:
 
     categories: tuple[str, ...]
     rounds: int = 1
+    total: bool = False
+    """`rounds` counts those in the ledger already, so that a finished request does nothing when repeated."""
     generator: str | None = None
     """None: the newest generator of each category, else the tiny base."""
     people: int | None = None
@@ -45,26 +49,38 @@ def run_rounds(
     progress: Progress = no_progress,
     say: Callable[[str], object],
 ) -> LoopReport:
-    """Run the rounds and return the report; what was done before an interruption is not done again."""
+    """Run the rounds and return the report; what was done before an interruption is not done again.
+
+    Raises:
+        VidprefError: People are waited for and the workspace has no accounts.
+    """
     started = time.perf_counter()
-    results: dict[str, list[CategoryResult]] = {category: [] for category in request.categories}
+    results: dict[str, list[CategoryResult]] = {}
     with Store.open(root) as store, MediaStore(store.workspace) as media:
         loop = Loop(store=store, media=media, config=request.config, progress=progress)
         if request.people is not None:
+            _check_people_can_log_in(store)
             loop.wait_for_people = _waiter(store, request.people, request.port, say)
         for category in request.categories:
-            for _ in range(request.rounds):
-                generator = (
-                    find_generator(store, request.generator)
-                    if request.generator and not results[category]
-                    else newest_generator(store, category)
-                )
-                record = run_round(loop, category=category, generator=generator)
-                results[category].append(CategoryResult.from_dict(record.report))
+            results[category] = _category_rounds(loop, category, request)
     seconds = {"loop": time.perf_counter() - started, **loop.seconds}
     if request.install_seconds is not None:
         seconds["install"] = request.install_seconds
     return LoopReport(seconds=seconds, rounds={name: tuple(found) for name, found in results.items()})
+
+
+def _category_rounds(loop: Loop, category: str, request: RoundsRequest) -> list[CategoryResult]:
+    ledger = list_rounds(loop.store, category=category) if request.total else []
+    results = [CategoryResult.from_dict(record.report) for record in ledger[: request.rounds]]
+    while len(results) < request.rounds:
+        generator = (
+            find_generator(loop.store, request.generator)
+            if request.generator and not results
+            else newest_generator(loop.store, category)
+        )
+        record = run_round(loop, category=category, generator=generator)
+        results.append(CategoryResult.from_dict(record.report))
+    return results
 
 
 def _waiter(
@@ -82,6 +98,14 @@ def _waiter(
                 time.sleep(POLL_S)
 
     return wait
+
+
+def _check_people_can_log_in(store: Store) -> None:
+    if not list_accounts(store):
+        raise VidprefError(
+            "nobody can log in to judge: the workspace has no accounts. Add one first: "
+            "vidpref users add NAME --role annotator"
+        )
 
 
 def judged_by_people(store: Store, pairs: Sequence[Pair]) -> int:

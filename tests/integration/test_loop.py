@@ -3,21 +3,23 @@
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 
+from app.accounts import add_user, create_token
 from app.generation import plan_videos, sample_missing
 from app.loop_session import RoundsRequest, judged_by_people, run_rounds
 from app.prompts import ensure_tiny_prompts
 from app.rounds import RoundConfig, base_of, newest_generator
 from app.setup import create_workspace
-from storage.errors import UnknownName
+from storage.errors import UnknownName, VidprefError
 from storage.export_reader import read_dataset
 from storage.generators import find_generator, list_generators
 from storage.judgments import list_judgments
 from storage.media import MediaStore, media_file
 from storage.pairs import list_pairs
 from storage.prompts import list_prompts
-from storage.records import RaterKind, Split
+from storage.records import RaterKind, Role, Split
 from storage.rounds import list_datasets, list_rounds, list_runs
 from storage.stats import stats
 from storage.store import Store
@@ -105,6 +107,52 @@ def test_second_round_starts_from_the_first_rounds_generator(finished: Path) -> 
         assert second.parent_id == first.generator_id
         assert [line.number for line in list_rounds(store, category=CATEGORY)] == [1, 2]
         assert {pair.pair_id for pair in list_pairs(store, round=2)} == pairs_pushed_back
+
+
+def test_repeating_a_finished_demo_runs_no_further_round(finished: Path) -> None:
+    with Store.open(finished) as store:
+        before = stats(store)
+    repeated = RoundsRequest(categories=(CATEGORY,), rounds=1, total=True, config=SMALL)
+    report = run_rounds(finished, repeated, say=lambda line: None)
+    with Store.open(finished) as store:
+        assert stats(store) == before
+    assert len(report.rounds[CATEGORY]) == 1
+
+
+def test_round_waits_for_people_and_their_votes_become_the_labels(tmp_path: Path) -> None:
+    create_workspace(tmp_path / "w")
+    with Store.open(tmp_path / "w") as store:
+        add_user(store, "ana", Role.ANNOTATOR, None)
+        headers = {"Authorization": f"Bearer {create_token(store, 'ana')}"}
+    voted: list[dict[str, object]] = []
+
+    def vote(line: str) -> None:
+        with httpx.Client(base_url=line.split()[-1], headers=headers) as client:
+            assignment = client.post("/api/v1/assignments", json={"category": CATEGORY}).json()
+            answers = {"answers": {"overall": "left"}}
+            path = f"/api/v1/assignments/{assignment['assignment_id']}/judgments"
+            voted.append(client.put(path, json=answers).raise_for_status().json())
+
+    people = RoundsRequest(categories=(CATEGORY,), people=1, port=0, config=SMALL)
+    run_rounds(tmp_path / "w", people, say=vote)
+    with Store.open(tmp_path / "w") as store:
+        (judgment,) = list_judgments(store, kind=RaterKind.HUMAN)
+        (line,) = list_rounds(store, category=CATEGORY)
+        dataset = read_dataset(store.workspace.root / list_datasets(store)[0].path)
+    assert len(voted) == 1
+    winners = {pair.pair_id: pair.winner_id for pair in dataset.pairs if pair.aspect == "overall"}
+    assert winners[judgment.pair_id] == judgment.left_video_id
+    assert line.dataset_id == dataset.dataset_id
+
+
+def test_round_that_waits_for_people_needs_an_account(tmp_path: Path) -> None:
+    create_workspace(tmp_path / "w")
+    with pytest.raises(VidprefError, match="users add"):
+        run_rounds(
+            tmp_path / "w",
+            RoundsRequest(categories=(CATEGORY,), people=1, config=SMALL),
+            say=lambda line: None,
+        )
 
 
 def test_interrupted_round_goes_on_without_doubling_anything(tmp_path: Path) -> None:

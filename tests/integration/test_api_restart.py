@@ -7,6 +7,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -133,7 +136,7 @@ def test_stores_an_answer_once_when_it_comes_many_times_at_once(workspace_copy: 
     with serve_fixture(workspace_copy) as served:
         assignment_id = served.client("ann").next().json()["assignment_id"]
         port = int(served.address.rsplit(":", 1)[1])
-        answers = asyncio.run(send_all(port, workspace_copy.tokens["ann"], assignment_id))
+        answers = run_in_thread(send_all(port, workspace_copy.tokens["ann"], assignment_id))
         current = list_judgments(served.store)
 
     assert {status for status, _ in answers} == {200}
@@ -154,7 +157,9 @@ say("torch" in sys.modules)
 """
 
 
-def start_server(root: Path, *, pages: bool) -> tuple[subprocess.Popen[str], str]:
+@contextmanager
+def server_process(root: Path, *, pages: bool) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Serve in a process of its own, which does not outlive the block; gives it and its address."""
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, str(root), "pages" if pages else "api"],
         stdout=subprocess.PIPE,
@@ -162,12 +167,22 @@ def start_server(root: Path, *, pages: bool) -> tuple[subprocess.Popen[str], str
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
-    return process, process.stdout.readline().strip()
+    with process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def run_in_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine where no event loop runs, whatever the tests before left in the main thread."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 def test_ends_cleanly_on_sigterm_without_ever_importing_torch(workspace_copy: Fixture) -> None:
-    process, address = start_server(workspace_copy.root, pages=True)
-    with process:
+    with server_process(workspace_copy.root, pages=True) as (process, address):
         assert address.startswith("http://127.0.0.1:")
         with Client(
             base_url=address, headers={"Authorization": f"Bearer {workspace_copy.tokens['ann']}"}
@@ -193,10 +208,9 @@ def test_loses_and_doubles_no_acknowledged_vote_when_killed(tmp_path: Path) -> N
     acknowledged: list[str] = []
     pending: dict[str, str] = {}
     for kill_after_s in (0.3, 0.7, 1.1):
-        process, address = start_server(fixture.root, pages=False)
-        with process:
+        with server_process(fixture.root, pages=False) as (process, address):
             deadline = time.monotonic() + kill_after_s
-            asyncio.run(_vote_until_killed(process, address, tokens, acknowledged, pending, deadline))
+            run_in_thread(_vote_until_killed(process, address, tokens, acknowledged, pending, deadline))
             process.wait(timeout=20)
     with serve_fixture(fixture) as served:
         for assignment_id, token in pending.items():

@@ -36,6 +36,14 @@ def export_pipeline(
     aside = folder.with_name(folder.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
     pipeline.save_pretrained(aside)
+    for part in ("vae", "transformer"):
+        _forget_where_it_was_built(aside / part / "config.json")
     (aside / "sampling.json").write_text(json.dumps(SAMPLING, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(aside, folder)
+
+
+def _forget_where_it_was_built(config: Path) -> None:
+    values = json.loads(config.read_text())
+    values.pop("_name_or_path", None)
+    config.write_text(json.dumps(values, indent=2) + "\n")

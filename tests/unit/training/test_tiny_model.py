@@ -93,3 +93,8 @@ def test_contact_sheet_holds_every_frame_and_fills_up_the_last_row() -> None:
     sheet = contact_sheet(clips, ["one", "two", "three"])
     assert sheet.shape == (2 * (16 + 66), 2 * (9 * 66 + 6), 3)
     assert np.all(sheet[90:, 610:] == 255)
+
+
+def test_no_shipped_file_says_where_it_was_built() -> None:
+    for path in model_dir().rglob("*.json"):
+        assert "_name_or_path" not in path.read_text(), path

@@ -1,6 +1,8 @@
-"""Tuned against base on held-out prompts and seeds, judged by the exact measuring program of the tiny world.
+"""Tuned against base on held-out prompts and seeds.
 
-The judge that labels training pairs never sees this program, so a win here is not the judge's own taste.
+Clips of the tiny world are judged by its exact measuring program, which the judge that labels training pairs
+never sees: a win is not the judge's own taste. For other prompts there is only the built-in scorer, and the
+result says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +21,9 @@ from storage.store import Store
 from storage.videos import media_of
 from training.tiny.measure import Measurement, measure, score
 
+MEASURE = "measure"
+Key = tuple[str, int | None]
+"""Prompt id and seed: what two clips that are compared have in common."""
 PARTS = ("right_action", "right_color", "flicker", "smoothness", "motion")
 
 
@@ -32,8 +37,11 @@ class CategoryResult:
     """Two-sided 95 % Wilson interval of the win rate."""
     num_pairs: int
     base: Mapping[str, float]
-    """Means over the base model's clips: `right_action`, `right_color`, `flicker`, `smoothness`, `motion`."""
+    """Means over the base model's clips: `right_action`, `right_color`, `flicker`, `smoothness`, `motion`; or
+    the aspects, where the built-in scorer judged."""
     tuned: Mapping[str, float]
+    judged_by: str = MEASURE
+    """`measure` (the exact measuring program) or `builtin` (the scorer that also labels pairs)."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "CategoryResult":
@@ -48,11 +56,11 @@ class CategoryResult:
 
 def measure_videos(
     store: Store, videos: Sequence[Video], *, progress: Progress = no_progress
-) -> dict[tuple[str, int | None], Measurement]:
+) -> dict[Key, Measurement]:
     """Measure clips of the tiny world; keys are (prompt id, seed)."""
     media = media_of(store, [video.video_id for video in videos])
     prompts = get_prompts(store, [video.prompt_id for video in videos])
-    measured: dict[tuple[str, int | None], Measurement] = {}
+    measured: dict[Key, Measurement] = {}
     for done, video in enumerate(videos, start=1):
         path = media_file(store.workspace, media[video.video_id].media_id, kind="original")
         action, color = expected(prompts[video.prompt_id])
@@ -74,10 +82,35 @@ def expected(prompt: Prompt) -> tuple[str, str]:
     return prompt.categories[0], prompt.tags["color"][0]
 
 
-def compare_measured(
-    base: Mapping[tuple[str, int | None], Measurement], tuned: Mapping[tuple[str, int | None], Measurement]
+def is_measurable(prompts: Sequence[Prompt]) -> bool:
+    """Say whether the measuring program can judge clips of these prompts."""
+    return all(prompt.source == "tiny" and "color" in prompt.tags for prompt in prompts)
+
+
+def compare_measured(base: Mapping[Key, Measurement], tuned: Mapping[Key, Measurement]) -> CategoryResult:
+    """Compare two generators clip by clip on the same prompts and seeds, by the measuring program.
+
+    Raises:
+        ValueError: The two do not cover the same prompts and seeds, or are empty.
+    """
+    return compare(
+        {key: score(found) for key, found in base.items()},
+        {key: score(found) for key, found in tuned.items()},
+        base_means=_means(list(base.values())),
+        tuned_means=_means(list(tuned.values())),
+        judged_by=MEASURE,
+    )
+
+
+def compare(
+    base: Mapping[Key, float],
+    tuned: Mapping[Key, float],
+    *,
+    base_means: Mapping[str, float],
+    tuned_means: Mapping[str, float],
+    judged_by: str,
 ) -> CategoryResult:
-    """Compare two generators clip by clip on the same prompts and seeds.
+    """Compare two generators by one score per clip; the higher wins, an exact tie counts one half.
 
     Raises:
         ValueError: The two do not cover the same prompts and seeds, or are empty.
@@ -86,15 +119,16 @@ def compare_measured(
         raise ValueError(
             f"base has {len(base)} clips and tuned {len(tuned)}: the same prompts and seeds are needed"
         )
-    gaps = [score(tuned[key]) - score(base[key]) for key in base]
+    gaps = [tuned[key] - base[key] for key in base]
     wins = sum(gap > 0 for gap in gaps) + 0.5 * sum(gap == 0 for gap in gaps)
     low, high = wilson_interval(wins, len(gaps))
     return CategoryResult(
         win_rate=wins / len(gaps),
         ci95=(low, high),
         num_pairs=len(gaps),
-        base=_means(list(base.values())),
-        tuned=_means(list(tuned.values())),
+        base=base_means,
+        tuned=tuned_means,
+        judged_by=judged_by,
     )
 
 

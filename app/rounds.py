@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from annotation.pairing import make_pairs
 from app.datasets import export_category
-from app.evaluation import CategoryResult, compare_measured, measure_videos
+from app.evaluation import CategoryResult, compare, compare_measured, is_measurable, measure_videos
 from app.generation import TINY, sample_missing
-from app.labelling import judge_with_builtin, score_videos
+from app.labelling import BUILTIN, judge_with_builtin, score_videos
 from app.progress import Progress, no_progress
 from app.prompts import ensure_tiny_prompts
 from app.training_runs import TrainingOutcome, carry_out, plan_run, register_failure, register_result
@@ -97,12 +98,14 @@ def run_round(loop: Loop, *, category: str, generator: Generator) -> RoundRecord
 
     Raises:
         UnknownName: No prompt has the category.
+        VidprefError: The category has no held-out prompts to compare on.
         EmptyExport: The judgments hold no clear preference.
     """
     store = loop.store
     number = 1 + len(list_rounds(store, category=category))
     if generator.model == TINY and category in tiny.CATEGORIES:
         ensure_tiny_prompts(store, category)
+    _prompts(store, category, Split.EVAL, loop.config.num_eval_prompts)  # refuse before any work is done
     pairs = candidate_pairs(loop, category, generator, number)
     if loop.wait_for_people is not None:
         loop.wait_for_people(pairs)
@@ -168,14 +171,25 @@ def push_back(loop: Loop, category: str, tuned: Generator, number: int) -> list[
 
 def evaluate(loop: Loop, category: str, tuned: Generator) -> CategoryResult:
     """Compare a tuned generator with its base on held-out prompts at the same seeds."""
-    base = base_of(loop.store, tuned)
-    measured = []
-    for generator in (base, tuned):
-        with loop.timed("sample"):
-            videos = evaluation_videos(loop, category, generator)
-        with loop.timed("evaluate"):
-            measured.append(measure_videos(loop.store, videos, progress=loop.progress))
-    return compare_measured(*measured)
+    with loop.timed("sample"):
+        base_videos = evaluation_videos(loop, category, base_of(loop.store, tuned))
+        tuned_videos = evaluation_videos(loop, category, tuned)
+    with loop.timed("evaluate"):
+        if is_measurable(_prompts(loop.store, category, Split.EVAL, loop.config.num_eval_prompts)):
+            return compare_measured(
+                measure_videos(loop.store, base_videos, progress=loop.progress),
+                measure_videos(loop.store, tuned_videos, progress=loop.progress),
+            )
+        return _compare_scored(loop, base_videos, tuned_videos)
+
+
+def _compare_scored(loop: Loop, base: list[Video], tuned: list[Video]) -> CategoryResult:
+    scores = score_videos(loop.store, [*base, *tuned], progress=loop.progress)
+    overall, means = [], []
+    for videos in (base, tuned):
+        overall.append({(v.prompt_id, v.seed): scores[v.video_id][Aspect.OVERALL] for v in videos})
+        means.append({aspect.value: fmean(scores[v.video_id][aspect] for v in videos) for aspect in Aspect})
+    return compare(*overall, base_means=means[0], tuned_means=means[1], judged_by=BUILTIN)
 
 
 def evaluation_videos(loop: Loop, category: str, generator: Generator) -> list[Video]:
@@ -225,8 +239,11 @@ def _train(
 
 def _prompts(store: Store, category: str, split: Split, limit: int) -> list[Prompt]:
     prompts = list_prompts(store, category=category, split=split)
+    if not prompts and not list_prompts(store, category=category):
+        raise UnknownName("category", category, sorted({*list_categories(store), *tiny.CATEGORIES}))
     if not prompts:
-        raise UnknownName(
-            f"{split} prompts of category", category, sorted({*list_categories(store), *tiny.CATEGORIES})
+        raise VidprefError(
+            f"category {category!r} has no prompts of the split {split.value!r}; a round needs `train` and "
+            "`eval` ones. Add some with `vidpref import prompts FILE` (column `split`)"
         )
     return sorted(prompts, key=lambda prompt: prompt.prompt_id)[:limit]

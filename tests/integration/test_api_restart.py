@@ -207,7 +207,7 @@ def test_loses_and_doubles_no_acknowledged_vote_when_killed(tmp_path: Path) -> N
     tokens = [fixture.tokens[f"rater{number}"] for number in range(8)]
     acknowledged: list[str] = []
     pending: dict[str, str] = {}
-    for kill_after_s in (0.3, 0.7, 1.1):
+    for kill_after_s in (0.2, 0.4, 0.6):
         with server_process(fixture.root, pages=False) as (process, address):
             deadline = time.monotonic() + kill_after_s
             run_in_thread(_vote_until_killed(process, address, tokens, acknowledged, pending, deadline))
@@ -242,7 +242,9 @@ async def _vote_until_killed(
         connection = await Connection.open(port, token)
         try:
             while True:
-                _, view = await connection.request("POST", "/api/v1/assignments", {})
+                status, view = await connection.request("POST", "/api/v1/assignments", {})
+                if status == 204:  # A quick server: every pair has been judged before it was killed.
+                    break
                 path = f"/api/v1/assignments/{view['assignment_id']}/judgments"
                 pending[view["assignment_id"]] = token
                 status, _ = await connection.request("PUT", path, {"answers": {"overall": "left"}})
@@ -250,6 +252,8 @@ async def _vote_until_killed(
                 acknowledged.append(view["assignment_id"])
                 del pending[view["assignment_id"]]
         except (ConnectionError, OSError):
+            pass  # The server was killed, as planned; what was not acknowledged stays in `pending`.
+        finally:
             connection.close()
 
     async def kill() -> None:

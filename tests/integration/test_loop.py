@@ -15,6 +15,7 @@ from app.setup import create_workspace
 from storage.errors import UnknownName, VidprefError
 from storage.export_reader import read_dataset
 from storage.generators import find_generator, list_generators
+from storage.importers.prompts import import_prompts
 from storage.judgments import list_judgments
 from storage.media import MediaStore, media_file
 from storage.pairs import list_pairs
@@ -215,6 +216,37 @@ def test_round_of_an_unknown_category_names_the_known_ones(tmp_path: Path) -> No
     create_workspace(tmp_path / "w")
     with pytest.raises(UnknownName, match=CATEGORY):
         run_rounds(tmp_path / "w", RoundsRequest(categories=("juggle",), config=SMALL), say=lambda line: None)
+
+
+def write_prompts(path: Path, *, splits: tuple[str, ...]) -> Path:
+    rows = [f"boat {number} of {split},boats,{split}" for split in splits for number in range(3)]
+    path.write_text("\n".join(["prompt,category,split", *rows]) + "\n")
+    return path
+
+
+def test_round_of_imported_prompts_is_compared_by_the_scorer_and_says_so(tmp_path: Path) -> None:
+    create_workspace(tmp_path / "w")
+    with Store.open(tmp_path / "w") as store:
+        import_prompts(store, write_prompts(tmp_path / "p.csv", splits=("train", "eval")))
+    report = run_rounds(
+        tmp_path / "w", RoundsRequest(categories=("boats",), config=SMALL), say=lambda line: None
+    )
+    (result,) = report.rounds["boats"]
+    assert result.judged_by == "builtin"
+    assert set(result.base) == {"visual_quality", "motion_quality", "text_alignment", "overall"}
+    with Store.open(tmp_path / "w") as store:
+        (line,) = list_rounds(store, category="boats")
+    assert line.report["judged_by"] == "builtin"
+
+
+def test_round_without_held_out_prompts_is_refused_before_any_work(tmp_path: Path) -> None:
+    create_workspace(tmp_path / "w")
+    with Store.open(tmp_path / "w") as store:
+        import_prompts(store, write_prompts(tmp_path / "p.csv", splits=("train",)))
+    with pytest.raises(VidprefError, match="split"):
+        run_rounds(tmp_path / "w", RoundsRequest(categories=("boats",), config=SMALL), say=lambda line: None)
+    with Store.open(tmp_path / "w") as store:
+        assert stats(store)["videos"] == 0
 
 
 def test_people_are_counted_per_pair_and_models_are_not(finished: Path) -> None:

@@ -12,7 +12,7 @@ TEMPLATE = """# vidpref: settings of this workspace. Every line may be left out;
 # port = 7860
 # lease_minutes = 10.0      # how long a pair stays with one annotator without a sign of life
 # session_hours = 72.0
-# max_login_failures = 5    # then the account is locked for lockout_minutes
+# max_login_failures = 5    # then that account is locked for that address, for lockout_minutes
 # lockout_minutes = 5.0
 # secure_cookies = false    # true behind HTTPS
 """
@@ -33,7 +33,7 @@ class ServerConfig:
     """How long a pair stays with one annotator without a heartbeat."""
     session_hours: float = 72.0
     max_login_failures: int = 5
-    """Failed log-ins before an account is locked for a while."""
+    """Failed log-ins before an account is locked, for the address they came from, for a while."""
     lockout_minutes: float = 5.0
     secure_cookies: bool = False
     """Send cookies over HTTPS only."""

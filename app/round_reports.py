@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.generators import list_generators
+from storage.generators import base_of, list_generators
 from storage.prompts import get_prompts
-from storage.records import Generator, RoundRecord, Split, Video
+from storage.records import RoundRecord, Split, Video
 from storage.rounds import list_datasets, list_rounds, list_runs, run_ends
 from storage.store import Store
 from storage.videos import list_videos
@@ -98,7 +98,7 @@ def samples_before_and_after(store: Store, record: RoundRecord, *, limit: int = 
     by_id = {generator.generator_id: generator for generator in list_generators(store)}
     if record.generator_id not in by_id:
         return []
-    base = _base_of(by_id[record.generator_id], by_id)
+    base = base_of(store, by_id[record.generator_id])
     before = _held_out(store, base.generator_id, record.category)
     after = _held_out(store, record.generator_id, record.category)
     keys = sorted(before.keys() & after.keys(), key=lambda key: (key[1], key[0]))[:limit]
@@ -114,9 +114,3 @@ def _held_out(store: Store, generator_id: str, category: str) -> dict[tuple[str,
         store, category=category, generator_id=generator_id, split=Split.EVAL, with_media=True
     )
     return {(video.prompt_id, video.seed): video for video in videos if video.seed is not None}
-
-
-def _base_of(generator: Generator, by_id: Mapping[str, Generator]) -> Generator:
-    while generator.parent_id is not None and generator.parent_id in by_id:
-        generator = by_id[generator.parent_id]
-    return generator

@@ -19,7 +19,7 @@ from app.progress import Progress, no_progress
 from app.prompts import ensure_tiny_prompts
 from app.training_runs import TrainingOutcome, carry_out, plan_run, register_failure, register_result
 from storage.errors import UnknownName, VidprefError
-from storage.generators import find_generator, list_generators
+from storage.generators import base_of, find_generator, list_generators
 from storage.media import MediaStore
 from storage.prompts import get_prompts, list_categories, list_prompts
 from storage.records import (
@@ -205,14 +205,6 @@ def evaluation_videos(loop: Loop, category: str, generator: Generator) -> list[V
         batch_size=config.batch_size,
         progress=loop.progress,
     )
-
-
-def base_of(store: Store, generator: Generator) -> Generator:
-    """Return the base model at the root of a generator's lineage."""
-    by_id = {known.generator_id: known for known in list_generators(store)}
-    while generator.parent_id is not None:
-        generator = by_id[generator.parent_id]
-    return generator
 
 
 def _train(

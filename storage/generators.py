@@ -6,6 +6,14 @@ from storage.records import Generator
 from storage.store import Store
 
 
+def base_of(store: Store, generator: Generator) -> Generator:
+    """Return the base model at the root of a generator's lineage: itself, where it has no parent."""
+    by_id = {known.generator_id: known for known in list_generators(store)}
+    while generator.parent_id is not None:
+        generator = by_id[generator.parent_id]
+    return generator
+
+
 def list_generators(store: Store) -> list[Generator]:
     """Return all generators in the order they were added."""
     return fetch(store, Generator)

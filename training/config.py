@@ -73,8 +73,8 @@ class TrainConfig:
     keep_checkpoints: int = 2
     """Older ones are deleted."""
     stop_when_win_gap_above: float | None = None
-    """Stop when the winner's error on held-out pairs (on trained pairs, where none are held out) exceeds the
-    reference's by more than this; None never stops early."""
+    """Stop when the winner's error on held-out pairs exceeds the reference's by more than this; None never
+    stops early. Needs held-out pairs."""
     keep: Literal["last", "best"] = "last"
     """Which weights become the adapter: the last, or those of the best held-out evaluation."""
 

@@ -1,4 +1,4 @@
-"""Commands about the workspace itself: init, serve, stats, rebuild, doctor."""
+"""Commands about the workspace itself: init, serve, stats, rebuild."""
 
 import json
 from pathlib import Path

@@ -10,11 +10,11 @@ from app.accounts import add_user, create_token
 from app.generation import plan_videos, sample_missing
 from app.loop_session import RoundsRequest, judged_by_people, run_rounds
 from app.prompts import ensure_tiny_prompts
-from app.rounds import RoundConfig, base_of, newest_generator
+from app.rounds import RoundConfig, newest_generator
 from app.setup import create_workspace
 from storage.errors import UnknownName, VidprefError
 from storage.export_reader import read_dataset
-from storage.generators import find_generator, list_generators
+from storage.generators import base_of, find_generator, list_generators
 from storage.importers.prompts import import_prompts
 from storage.judgments import list_judgments
 from storage.media import MediaStore, media_file

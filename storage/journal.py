@@ -202,7 +202,7 @@ class Journal:
         except OSError as second:
             self._broken = StoreFailed(
                 f"the journal in {self._folder} could not be written ({error}), nor could the unfinished "
-                f"write be taken back ({second}). It was not acknowledged, though it may count after a restart; "
+                f"write be taken back ({second}). It was not acknowledged, but may count after a restart; "
                 "nothing more is written until then: check the disk and restart the program"
             )
             raise self._broken from second

@@ -15,6 +15,7 @@ from app.commands.options import (
 from app.demo import DemoConfig, run_demo
 from app.generation import add_generator, sample_category
 from app.loop_session import RoundsRequest, run_rounds
+from app.report import check_report_path
 from app.rounds import RoundConfig
 from app.training_runs import train_dataset
 from storage.generators import list_generators
@@ -120,6 +121,7 @@ def run_round_command(
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
 ) -> None:
     """Run whole rounds: sample, pair, judge, export, train, sample again, evaluate."""
+    check_report_path(report)
     request = RoundsRequest(
         categories=(category,),
         generator=generator,

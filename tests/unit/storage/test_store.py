@@ -214,7 +214,8 @@ def test_names_the_server_when_the_workspace_is_open_elsewhere(root: Path) -> No
         assert f"process {process.pid}" in str(refused.value)
         if address:
             assert f"served at {address}" in str(refused.value)
-            assert f"--server {address}" in str(refused.value)
+            assert f"`vidpref stats --server {address}`" in str(refused.value)
+            assert "stop that process first" in str(refused.value)
         assert refused.value.address == (address or None)
     with Store.open(root, min_free_bytes=0):
         pass

@@ -29,7 +29,8 @@ class DemoConfig:
     report: Path | None = None
     rounds: int = 1
     seed: int = 0
-    port: int = 7860
+    port: int | None = None
+    """None: the one of the workspace's settings."""
     categories: tuple[str, ...] = CATEGORIES
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from annotation.errors import InvalidAnswer
 from app import cli
+from app.report import LoopReport
 from storage.clips import write_clip
 from storage.raters import find_account
 from storage.records import Role
@@ -203,3 +204,34 @@ def test_refuses_a_report_that_cannot_be_written_before_any_work(
     assert result.code == 1
     assert words in result.err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("stats", "--format", "yaml"), ("train", "--dataset", "d", "--aspect", "beauty")],
+)
+def test_names_the_choices_when_another_word_is_given(vidpref, words: tuple[str, ...]) -> None:
+    result = vidpref(*words)
+    assert result.code == 2
+    assert ("json" if words[0] == "stats" else "motion_quality") in result.err
+
+
+def test_serves_a_demo_at_the_port_of_the_settings_unless_another_is_given(
+    vidpref, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ports: list[int] = []
+    monkeypatch.setattr("app.demo.run_rounds", lambda *_, **__: LoopReport(seconds={}, rounds={}))
+    monkeypatch.setattr("app.serve.serve", lambda root, config, **_: ports.append(config.port))
+    vidpref("init", "--workspace", "demo-workspace")
+    (tmp_path / "demo-workspace" / "config.toml").write_text("[server]\nport = 7999\n")
+    assert vidpref("demo").code == 0
+    assert vidpref("demo", "--port", "8001").code == 0
+    assert ports == [7999, 8001]
+
+
+def test_settings_that_are_no_table_are_refused(vidpref, tmp_path: Path) -> None:
+    vidpref("init")
+    (tmp_path / "workspace" / "config.toml").write_text("server = 3\n")
+    result = vidpref("serve")
+    assert result.code == 1
+    assert "config.toml: server is 3; a table is needed" in result.err

@@ -139,7 +139,7 @@ class WorkQueue:
         self._last_answered: dict[str, _Held] = {}
         self._deadlines: list[tuple[datetime, str]] = []
         self._ended: deque[str] = deque()
-        self._expired: list[Record] = []
+        self._expired: list[AssignmentEnd] = []
         self.add_pairs(pairs)
         for assignment in open_assignments:
             self.remember(assignment)
@@ -195,7 +195,7 @@ class WorkQueue:
                 raise LeaseEnded(assignment_id, held.ended.value)
             return self._extend(held, now)
 
-    def give_back(self, assignment_id: str, rater_id: str) -> list[Record]:
+    def give_back(self, assignment_id: str, rater_id: str) -> list[AssignmentEnd]:
         """End a lease without an answer, so that the pair can go to anybody. Nothing happens if it has ended.
 
         Raises:
@@ -207,7 +207,7 @@ class WorkQueue:
                 return []
             return [self._end(held, EndReason.RETURNED)]
 
-    def skip(self, assignment_id: str, rater_id: str, reason: str = "") -> list[Record]:
+    def skip(self, assignment_id: str, rater_id: str, reason: str = "") -> list[AssignmentEnd]:
         """End a lease without an answer and never show the pair to this rater again.
 
         Raises:
@@ -289,7 +289,7 @@ class WorkQueue:
             self._held.setdefault(held.assignment_id, held)
             return self._lease_of(held, again=True)
 
-    def expire(self) -> list[Record]:
+    def expire(self) -> list[AssignmentEnd]:
         """End the leases that ran out; return the ends of all that did since the last call.
 
         To be called every few seconds.

@@ -3,11 +3,16 @@
 import logging
 import os
 import sys
+from typing import NoReturn
 
 import typer
 
 from app.commands import data, labels, models, people, workspace
 from storage.errors import VidprefError
+
+logger = logging.getLogger(__name__)
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="vidpref",
@@ -30,9 +35,20 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         app()
-    except KeyboardInterrupt:
-        typer.echo("interrupted; run the same command again to go on where it stopped", err=True)
-        sys.exit(130)
-    except (VidprefError, ValueError) as error:
-        typer.echo(f"error: {error}", err=True)
+    except SystemExit as end:
+        # Typer has turned a KeyboardInterrupt into this code.
+        if end.code == INTERRUPTED:
+            typer.echo("interrupted; run the same command again to go on where it stopped", err=True)
+        raise
+    except ImportError as error:
+        _fail(f"{error}. Models run with more packages: pip install 'vidpref[train]'")
+    except (VidprefError, ValueError, OSError) as error:
+        _fail(str(error))
+    except Exception:  # the outermost place: whatever got here is a bug, and its traceback is what helps
+        logger.exception("the command failed in a way it should not; please report this")
         sys.exit(1)
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(1)

@@ -52,12 +52,14 @@ def load_server_config(path: Path, **overrides: Any) -> ServerConfig:
     Raises:
         ConfigError: The file is not TOML, or holds an unknown key, a wrong type or a value out of range.
     """
-    table: dict[str, Any] = {}
+    table: Any = {}
     if path.exists():
         try:
             table = tomllib.loads(path.read_text()).get("server", {})
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: server is {table!r}; a table is needed: [server] with settings under it")
     known = {f.name: f.type for f in fields(ServerConfig)}
     for key, value in table.items():
         if key not in known:

@@ -9,6 +9,7 @@ from app.accounts import add_user, create_one_time_login
 from app.config import load_server_config
 from app.loop_session import RoundsRequest, run_rounds
 from app.progress import TerminalProgress
+from app.report import check_report_path
 from app.rounds import RoundConfig
 from app.setup import create_workspace
 from storage.records import Role
@@ -28,12 +29,18 @@ class DemoConfig:
     report: Path | None = None
     rounds: int = 1
     seed: int = 0
-    port: int = 7860
+    port: int | None = None
+    """None: the one of the workspace's settings."""
     categories: tuple[str, ...] = CATEGORIES
 
 
 def run_demo(config: DemoConfig, *, say: Callable[[str], object]) -> None:
-    """Run the demo; in a workspace of an earlier demo, what is done is not done again."""
+    """Run the demo; in a workspace of an earlier demo, what is done is not done again.
+
+    Raises:
+        ValueError: The report cannot be written where it is wanted; nothing was run.
+    """
+    check_report_path(config.report)
     create_workspace(config.workspace)
     say(f"workspace {config.workspace}: {config.rounds} round(s) for {', '.join(config.categories)}")
     install = os.environ.get("VIDPREF_INSTALL_SECONDS")

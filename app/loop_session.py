@@ -38,6 +38,7 @@ class RoundsRequest:
     people: int | None = None
     """Serve and wait until people have judged this many pairs of each round."""
     port: int | None = None
+    """To serve at; None: the one of the workspace's settings."""
     config: RoundConfig = RoundConfig()
     install_seconds: float | None = None
 

@@ -5,6 +5,7 @@ nothing about the clip but its length.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from app.media_tokens import MediaTokens
 from storage.media import media_file
 from storage.store import Store
 from storage.videos import media_of
+
+logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 256 * 1024
 _NOT_FOUND = HTTPException(404, "There is no such clip, or it is not yours to see.")
@@ -32,16 +35,24 @@ def media_router(store: Store, tokens: MediaTokens) -> APIRouter:
         if video_id not in found:
             raise _NOT_FOUND
         media_id = found[video_id].media_id
-        return await serve_clip(request, media_file(store.workspace, media_id), etag=media_id[:16])
+        return await serve_clip(request, _stored(store, media_id), etag=media_id[:16])
 
     @router.api_route("/media/{token}", methods=["GET", "HEAD"])
     async def clip_of_token(request: Request, token: str) -> Response:
         grant = tokens.find(token, rater_id=request.scope[USER_KEY].rater_id)
         if grant is None:
             raise _NOT_FOUND
-        return await serve_clip(request, media_file(store.workspace, grant.media_id), etag=grant.etag)
+        return await serve_clip(request, _stored(store, grant.media_id), etag=grant.etag)
 
     return router
+
+
+def _stored(store: Store, media_id: str) -> Path:
+    try:
+        return media_file(store.workspace, media_id)
+    except FileNotFoundError as error:
+        logger.error("A clip cannot be shown: %s", error)
+        raise _NOT_FOUND from None
 
 
 async def serve_clip(request: Request, path: Path, *, etag: str) -> Response:

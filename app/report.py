@@ -1,8 +1,10 @@
 """What a demo or a series of rounds reports, as JSON and as a few lines of text."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from app.evaluation import CategoryResult
 
@@ -37,6 +39,22 @@ class LoopReport:
         for category, results in self.rounds.items():
             lines += [_line(category, number, result) for number, result in enumerate(results, start=1)]
         return "\n".join(lines)
+
+
+def check_report_path(path: Path | None) -> None:
+    """Refuse a place where no report can be written, before the hours that it is about.
+
+    Raises:
+        ValueError: The folder is missing or cannot be written, or the path is a folder.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise ValueError(f"the report {path} is a folder: name a file in it")
+    if not path.parent.is_dir():
+        raise ValueError(f"the report {path} cannot be written: make the folder {path.parent} first")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ValueError(f"the report {path} cannot be written: no permission; choose another place")
 
 
 def _line(category: str, number: int, result: CategoryResult) -> str:

@@ -6,7 +6,7 @@ simply run again. `app.demo` runs rounds for several categories, `vidpref round`
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -17,7 +17,7 @@ from app.generation import TINY, sample_missing
 from app.labelling import BUILTIN, judge_with_builtin, score_videos
 from app.progress import Progress, no_progress
 from app.prompts import ensure_tiny_prompts
-from app.training_runs import TrainingOutcome, carry_out, plan_run, register_failure, register_result
+from app.training_runs import TrainingOutcome, carry_out, failure_recorded, plan_run, register_result
 from storage.errors import UnknownName, VidprefError
 from storage.generators import base_of, find_generator, list_generators
 from storage.media import MediaStore
@@ -221,11 +221,8 @@ def _train(
             seed=loop.config.seed,
             changes={} if steps is None else {"steps": steps},
         )
-        try:
+        with failure_recorded(plan, lambda: nullcontext(loop.store)):
             adapter = carry_out(plan, progress=loop.progress)
-        except VidprefError as error:
-            register_failure(loop.store, plan, error)
-            raise
         return register_result(loop.store, plan, adapter)
 
 

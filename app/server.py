@@ -23,7 +23,7 @@ from app.media_routes import media_router
 from app.media_tokens import MediaTokens
 from app.schemas import HealthAnswer
 from app.votes import VoteDesk
-from storage.errors import ReadOnlyStore, StoreClosed, StoreFailed, UnknownName, VidprefError
+from storage.errors import ReadOnlyStore, RecordRefused, StoreClosed, StoreFailed, UnknownName, VidprefError
 from storage.store import Store
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ _STATUS: dict[type[Exception], int] = {
     UnknownName: 404,
     LeaseEnded: 409,
     InvalidAnswer: 422,
+    RecordRefused: 422,
     ReadOnlyStore: 503,
     StoreFailed: 503,
     StoreClosed: 503,

@@ -6,7 +6,9 @@ interrupted run, or returns a finished one.
 
 import hashlib
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,8 @@ from storage.store import Store
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,7 @@ def plan_run(
     dataset_dir: Path,
     generator: Generator,
     name: str | None = None,
-    round_number: int = 0,
+    round_number: int | None = None,
     seed: int = 0,
     changes: Mapping[str, Any] | None = None,
 ) -> RunPlan:
@@ -94,7 +98,7 @@ def plan_run(
         config=config,
         parent=generator,
         category=category,
-        round_number=round_number,
+        round_number=generator.round + 1 if round_number is None else round_number,
         name=_free_name(store, name or folder, record_id("generator", folder)),
     )
 
@@ -137,9 +141,22 @@ def register_result(store: Store, plan: RunPlan, adapter: Path) -> TrainingOutco
     return TrainingOutcome(run=plan.run, run_dir=plan.config.run_dir, generator=tuned)
 
 
-def register_failure(store: Store, plan: RunPlan, error: VidprefError) -> None:
-    """Record that a run failed, and why."""
-    store.write([RunEnd(run_id=plan.run.run_id, status=RunStatus.FAILED, message=str(error))])
+@contextmanager
+def failure_recorded(plan: RunPlan, opened: Callable[[], AbstractContextManager[Store]]) -> Iterator[None]:
+    """Record in the store that `opened` opens that the run failed, and why, if the block raises.
+
+    An interruption is no failure: the run is gone on with later.
+    """
+    try:
+        yield
+    except Exception as error:  # of any kind, such as memory that ran out; it is raised again
+        message = str(error) if isinstance(error, VidprefError) else f"{type(error).__name__}: {error}"
+        try:
+            with opened() as store:
+                store.write([RunEnd(run_id=plan.run.run_id, status=RunStatus.FAILED, message=message)])
+        except (VidprefError, OSError) as second:
+            logger.warning("the failed run %s could not be recorded: %s", plan.config.run_dir, second)
+        raise
 
 
 def train_dataset(
@@ -167,12 +184,8 @@ def train_dataset(
             seed=seed,
             changes=changes,
         )
-    try:
+    with failure_recorded(plan, lambda: Store.open(root)):
         adapter = carry_out(plan, progress=progress)
-    except VidprefError as error:
-        with Store.open(root) as store:
-            register_failure(store, plan, error)
-        raise
     with Store.open(root) as store:
         return register_result(store, plan, adapter)
 

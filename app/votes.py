@@ -25,7 +25,7 @@ from storage.assignments import (
     open_assignments,
     queue_rows,
 )
-from storage.errors import UnknownName
+from storage.errors import UnknownName, VidprefError
 from storage.prompts import get_prompts, list_categories
 from storage.records import AssignmentEnd, EndReason, Media, Record
 from storage.store import Store
@@ -60,6 +60,8 @@ class VoteDesk:
             ]
         )
         self._content, pairs = _read(store)
+        self._unwritten: dict[tuple[str, EndReason], AssignmentEnd] = {}
+        """Ends that the queue knows and the store does not yet; written twice, they count once."""
         self.queue = WorkQueue(pairs, open_assignments(store), lease_s=lease_s)
 
     async def refresh(self) -> int:
@@ -159,7 +161,7 @@ class VoteDesk:
         ends = await self._known(
             assignment_id, rater_id, lambda: self.queue.give_back(assignment_id, rater_id)
         )
-        await self._durable(ends)
+        await self._store_ends(assignment_id, ends)
 
     async def skip(self, assignment_id: str, rater_id: str, reason: str) -> None:
         """End a lease without an answer and never show the pair to this rater again.
@@ -171,7 +173,7 @@ class VoteDesk:
         ends = await self._known(
             assignment_id, rater_id, lambda: self.queue.skip(assignment_id, rater_id, reason)
         )
-        await self._durable(ends)
+        await self._store_ends(assignment_id, ends)
 
     def undo(self, rater_id: str) -> dict[str, object] | None:
         """Return the pair this rater judged last, with the answers given; None where there is none."""
@@ -211,14 +213,29 @@ class VoteDesk:
 
     async def expire_forever(self) -> None:
         """End the leases that ran out, every few seconds, until cancelled."""
-        unwritten: list[Record] = []
         while True:
             await asyncio.sleep(EXPIRY_EVERY_S)
-            unwritten += self.queue.expire()
-            if not unwritten or self._store.read_only:
+            self._keep(self.queue.expire())
+            ends = list(self._unwritten.values())
+            if not ends or self._store.read_only:
                 continue  # They wait: these rows only say what the queue has done already.
-            await self._durable(unwritten)
-            unwritten = []
+            try:
+                await self._write_kept(ends)
+            except (VidprefError, OSError) as error:
+                logger.warning("%d ends of leases wait for the next try: %s", len(ends), error)
+
+    async def _store_ends(self, assignment_id: str, ends: Sequence[AssignmentEnd]) -> None:
+        """Store the ends of a lease; the same request again stores what could not be stored at first."""
+        self._keep(ends)
+        await self._write_kept([end for key, end in self._unwritten.items() if key[0] == assignment_id])
+
+    def _keep(self, ends: Sequence[AssignmentEnd]) -> None:
+        self._unwritten |= {(end.assignment_id, end.reason): end for end in ends}
+
+    async def _write_kept(self, ends: Sequence[AssignmentEnd]) -> None:
+        await self._durable(ends)
+        for end in ends:
+            self._unwritten.pop((end.assignment_id, end.reason), None)
 
     def view(self, lease: Lease) -> dict[str, object]:
         """Return a lease as `AssignmentView` describes it."""

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from storage.errors import DiskFull, JournalCorrupt, NewerSchema
+from storage.errors import DiskFull, JournalCorrupt, NewerSchema, StoreFailed
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +134,7 @@ class Journal:
         self._size = 0
         self.last_seq = 0
         self.torn_bytes = 0
+        self._broken: StoreFailed | None = None
         files = segments(folder)
         if files:
             self._open_last(files[-1], quarantine)
@@ -175,7 +176,10 @@ class Journal:
         Raises:
             DiskFull: There was no space.
             OSError: The disk failed otherwise.
+            StoreFailed: What was refused could not be taken back either, now or in an earlier call.
         """
+        if self._broken is not None:
+            raise self._broken
         seq = self.last_seq + 1
         line = encode_line(seq, at, texts)
         file = self._segment_for(seq)
@@ -183,13 +187,25 @@ class Journal:
             _write_all(file, line)
             os.fdatasync(file.fileno())
         except OSError as error:
-            file.truncate(self._size)
-            file.seek(self._size)
-            os.fdatasync(file.fileno())
+            self._take_back(file, error)
             raise _explained(error, self._folder) from error
         self._size += len(line)
         self.last_seq = seq
         return seq
+
+    def _take_back(self, file: BinaryIO, error: OSError) -> None:
+        """Cut off what a failed append left; where that fails too, nothing may follow it in this file."""
+        try:
+            file.truncate(self._size)
+            file.seek(self._size)
+            os.fdatasync(file.fileno())
+        except OSError as second:
+            self._broken = StoreFailed(
+                f"the journal in {self._folder} could not be written ({error}), nor could the unfinished "
+                f"write be taken back ({second}). It was not acknowledged, but may count after a restart; "
+                "nothing more is written until then: check the disk and restart the program"
+            )
+            raise self._broken from second
 
     def _segment_for(self, seq: int) -> BinaryIO:
         if self._file is not None and self._size < self._segment_bytes:

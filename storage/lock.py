@@ -38,7 +38,8 @@ class WorkspaceLock:
         if address:
             return WorkspaceServed(
                 f"workspace {root} is served at {address} by {process}: "
-                f"use `--server {address}`, or stop that process",
+                f"`vidpref stats --server {address}` works meanwhile, and accounts can be made through "
+                f"POST {address}/api/v1/users; for every other command stop that process first",
                 address=address,
             )
         return WorkspaceServed(

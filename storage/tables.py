@@ -215,5 +215,6 @@ def prepare(record: Record) -> Entry:
         text = _compact([table.name, table.to_json(record)])
         row = table.to_row(record)
     except (TypeError, ValueError, AttributeError) as error:
-        raise RecordRefused(f"{table.name} {record!r} cannot be stored: {error}") from error
+        # The record itself is not shown: annotators may read this, and it names the clips.
+        raise RecordRefused(f"this {table.name} cannot be stored: {error}; correct that value") from error
     return Entry(table, table.identity_of(record) if table.identity else None, row, text)

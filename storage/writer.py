@@ -156,6 +156,9 @@ class Writer:
                 return
             for batch in batches:
                 self._commit([batch])
+        except StoreFailed as error:  # of the journal or of opening again: neither gets well by itself
+            self.failure = error
+            _fail(batches, error)
         except (DiskFull, OSError) as error:
             _fail(batches, error)
         except duckdb.Error as error:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
+from storage.errors import VidprefError
 from storage.export_reader import read_dataset
 from training.config import TrainConfig, config_from_dict
 from training.data import PairDataset, PairSplit, split_held_out, training_pairs
@@ -139,7 +140,7 @@ def main() -> None:
     try:
         config = config_from_dict(json.loads(arguments.config.read_text()))
         result = train(config, resume=arguments.resume, progress=_log_progress)
-    except (TrainingError, ValueError, OSError) as error:
+    except (VidprefError, ValueError, OSError) as error:
         sys.exit(f"training failed: {error}")
     logging.getLogger(__name__).info("%s at step %d: %s", result.status, result.step, result.adapter_dir)
     sys.exit(130 if result.adapter_dir is None else 0)

@@ -15,9 +15,11 @@ from app.commands.options import (
 from app.demo import DemoConfig, run_demo
 from app.generation import add_generator, sample_category
 from app.loop_session import RoundsRequest, run_rounds
+from app.report import check_report_path
 from app.rounds import RoundConfig
 from app.training_runs import train_dataset
 from storage.generators import list_generators
+from storage.records import Aspect
 
 generators = typer.Typer(no_args_is_help=True, help="Generators: add, list.")
 
@@ -85,7 +87,7 @@ def train(
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of the adapter.")] = None,
     beta: Annotated[float | None, typer.Option(help="Of the DPO loss.")] = None,
-    aspect: Annotated[str | None, typer.Option(help="Which aspect's labels to learn from.")] = None,
+    aspect: Annotated[Aspect | None, typer.Option(help="Which aspect's labels to learn from.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Noise, timesteps and data order follow from it.")] = 0,
 ) -> None:
     """Fine-tune an adapter on a frozen dataset by DPO. Run it again to resume an interrupted run."""
@@ -115,11 +117,14 @@ def run_round_command(
         int | None,
         typer.Option(min=1, help="Serve the app and wait until people have judged this many pairs."),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port to serve at while waiting for people.")] = 7860,
+    port: Annotated[
+        int | None, typer.Option(help="Port to serve at while waiting for people; default: config.toml's.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
 ) -> None:
     """Run whole rounds: sample, pair, judge, export, train, sample again, evaluate."""
+    check_report_path(report)
     request = RoundsRequest(
         categories=(category,),
         generator=generator,
@@ -146,7 +151,7 @@ def demo(
         list[str] | None, typer.Option("--category", "-c", help="May be given several times.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    port: Annotated[int, typer.Option(help="Port to serve at.")] = 7860,
+    port: Annotated[int | None, typer.Option(help="Port to serve at; default: config.toml's.")] = None,
 ) -> None:
     """Run the whole loop on the tiny model in a new workspace, print how much it gained, and serve it."""
     config = DemoConfig(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,16 @@ WorkspaceOption = Annotated[
 ]
 DEFAULT_WORKSPACE = Path("workspace")
 CategoryOption = Annotated[str | None, typer.Option("--category", "-c", help="An action category.")]
-FormatOption = Annotated[str, typer.Option("--format", help="text or json")]
+
+
+class OutputFormat(StrEnum):
+    """How a command prints its result."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+FormatOption = Annotated[OutputFormat, typer.Option("--format", help="How to print it.")]
 
 
 @contextmanager

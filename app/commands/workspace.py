@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from app.commands.options import DEFAULT_WORKSPACE, FormatOption, WorkspaceOption, opened
+from app.commands.options import DEFAULT_WORKSPACE, FormatOption, OutputFormat, WorkspaceOption, opened
 from app.config import load_server_config
 from app.setup import create_workspace
 from storage.errors import VidprefError
@@ -46,7 +46,7 @@ def serve(
 
 def show_stats(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    output: FormatOption = "text",
+    output: FormatOption = OutputFormat.TEXT,
     server: Annotated[
         str | None, typer.Option(help="Ask a served workspace at this address instead.")
     ] = None,
@@ -54,7 +54,7 @@ def show_stats(
 ) -> None:
     """Count what the workspace holds."""
     counts = _remote_stats(server, token) if server else _local_stats(workspace)
-    if output == "json":
+    if output is OutputFormat.JSON:
         typer.echo(json.dumps(counts, indent=2, sort_keys=True))
         return
     for name, value in counts.items():

@@ -90,3 +90,13 @@ def test_gives_the_same_clip_another_tag_for_another_rater(
     ]
 
     assert len(set(tags + stable)) == 4 + len(served.fixture.videos)
+
+
+def test_answers_404_when_the_file_of_a_clip_is_gone(ann: Client, url: str, served: ServedFixture) -> None:
+    for file in served.store.workspace.media_dir.rglob("normal.mp4"):
+        file.unlink()
+    video_id = served.fixture.videos[0].video_id
+
+    for response in (ann.get(url), served.client("rita").get(f"/media/video/{video_id}")):
+        assert response.status_code == 404
+        assert "no such clip" in response.json()["detail"]

@@ -7,19 +7,24 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from app.media_tokens import MediaTokens
+from app.votes import VoteDesk
 from benchmarks.http_client import Connection
-from storage.assignments import open_assignments
+from storage.assignments import assignment_history, open_assignments
+from storage.errors import StoreFailed
 from storage.judgments import list_judgments
-from storage.records import Aspect, Assignment, utc_now
+from storage.raters import find_account
+from storage.records import Aspect, Assignment, AssignmentEnd, EndReason, Record, utc_now
 from storage.space import SpaceGuard
 from storage.store import Store
 from tests.served_workspace import Client, Fixture, make_workspace, serve_fixture
@@ -116,6 +121,70 @@ def test_says_that_nothing_can_be_stored_when_the_disk_is_full_and_goes_on_when_
     assert accepted.json() == {"assignment_id": second["assignment_id"], "duplicate": False, "late": False}
     assert bob_next.status_code == 201
     assert len(judgments) == 2
+
+
+@pytest.mark.parametrize(("call", "reason"), [("skip", EndReason.SKIPPED), ("give_back", EndReason.RETURNED)])
+def test_stores_the_end_of_a_lease_when_it_is_sent_again_after_a_refusal(
+    workspace_copy: Fixture, call: str, reason: EndReason
+) -> None:
+    disk = Disk()
+    with serve_fixture(workspace_copy, guard=disk.guard(workspace_copy.root)) as served:
+        ann = served.client("ann")
+        assignment_id = ann.next().json()["assignment_id"]
+
+        def end() -> httpx.Response:
+            path = f"/api/v1/assignments/{assignment_id}"
+            return (
+                ann.post(f"{path}/skip", json={"reason": "too dark"}) if call == "skip" else ann.delete(path)
+            )
+
+        disk.free_bytes = 0
+        refused = end()
+        disk.free_bytes = 1 << 30
+        before = assignment_history(served.store, assignment_id).ended
+        accepted, repeated = end(), end()
+        after = assignment_history(served.store, assignment_id).ended
+
+    assert refused.status_code == 503
+    assert accepted.status_code == repeated.status_code < 300
+    assert (before, after) == (None, reason)
+
+
+def test_goes_on_ending_leases_when_a_write_failed(
+    workspace_copy: Fixture, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures: list[Exception] = [OSError("the disk is gone"), StoreFailed("so is the database")]
+
+    async def run() -> EndReason | None:
+        with Store.open(workspace_copy.root) as store:
+            desk = VoteDesk(store, tokens=MediaTokens(), lease_s=0.01)
+            real = store.append
+
+            def append(records: Sequence[Record]) -> "Future[int]":
+                if failures and isinstance(records[0], AssignmentEnd):
+                    raise failures.pop()
+                return real(records)
+
+            monkeypatch.setattr(store, "append", append)
+            view = await desk.next(rater_id_of(store, "ann"), None)
+            assert view is not None
+            assignment_id = str(view["assignment_id"])
+            expiry = asyncio.create_task(desk.expire_forever())
+            deadline = time.monotonic() + 20
+            while assignment_history(store, assignment_id).ended is None and time.monotonic() < deadline:
+                await asyncio.sleep(0.02)
+            assert not expiry.done()
+            expiry.cancel()
+            return assignment_history(store, assignment_id).ended
+
+    monkeypatch.setattr("app.votes.EXPIRY_EVERY_S", 0.02)
+    assert run_in_thread(run()) is EndReason.EXPIRED
+    assert not failures
+    assert caplog.text.count("wait for the next try") == 2
+
+
+def rater_id_of(store: Store, name: str) -> str:
+    return find_account(store, name).rater_id
 
 
 def test_stores_an_answer_once_when_it_comes_many_times_at_once(workspace_copy: Fixture) -> None:

@@ -247,3 +247,20 @@ def test_counts_everything_for_researchers_and_hides_names_from_annotators(
     assert seen_by_ann == {
         key: value for key, value in numbers.items() if key not in ("by_generator", "by_rater")
     }
+
+
+def test_answers_422_when_a_judgment_cannot_be_stored_as_sent(served: ServedFixture, ann: Client) -> None:
+    assignment_id = ann.next().json()["assignment_id"]
+
+    response = ann.put(
+        f"/api/v1/assignments/{assignment_id}/judgments",
+        content=b'{"answers": {"overall": "left"}, "evidence": {"seconds": NaN}}',
+        headers={"Content-Type": "application/json"},
+    )
+
+    assert response.status_code == 422
+    detail = response.json()["detail"]
+    assert "cannot be stored" in detail and "float" in detail
+    assert not [video for video in served.fixture.videos if video.video_id in detail]
+    assert not stored(served)
+    assert ann.vote(assignment_id).status_code == 200

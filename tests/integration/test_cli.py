@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from annotation.errors import InvalidAnswer
 from app import cli
+from app.report import LoopReport
 from storage.clips import write_clip
 from storage.raters import find_account
 from storage.records import Role
@@ -148,3 +150,88 @@ def test_rebuild_gives_the_same_counts(vidpref) -> None:
     before = json.loads(vidpref("stats", "--format", "json").out)
     assert vidpref("rebuild").code == 0
     assert json.loads(vidpref("stats", "--format", "json").out) == before
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again"),
+        (ModuleNotFoundError("No module named 'torch'"), 1, "pip install 'vidpref[train]'"),
+        (
+            PermissionError(13, "Permission denied", "clips.csv"),
+            1,
+            "error: [Errno 13] Permission denied: 'clips",
+        ),
+        (InvalidAnswer("no such outcome"), 1, "error: no such outcome"),
+    ],
+)
+def test_says_in_one_line_why_a_command_ended(
+    vidpref, monkeypatch: pytest.MonkeyPatch, failure: BaseException, code: int, words: str
+) -> None:
+    def fail(root: Path) -> None:
+        raise failure
+
+    monkeypatch.setattr("app.commands.workspace.create_workspace", fail)
+    result = vidpref("init")
+    assert result.code == code
+    assert words in result.err
+    assert len(result.err.strip().splitlines()) == 1
+
+
+def test_logs_the_traceback_of_a_bug_and_exits_1(
+    vidpref, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(root: Path) -> None:
+        raise ZeroDivisionError("an honest bug")
+
+    monkeypatch.setattr("app.commands.workspace.create_workspace", fail)
+    assert vidpref("init").code == 1
+    assert "an honest bug" in caplog.text and "Traceback" in caplog.text
+
+
+def test_unknown_option_is_a_usage_error(vidpref) -> None:
+    result = vidpref("init", "--colour", "red")
+    assert result.code == 2
+    assert "--colour" in result.err
+
+
+@pytest.mark.parametrize("command", [("demo", "--no-serve"), ("round", "--category", "slide")])
+@pytest.mark.parametrize(("report", "words"), [("no/dir/r.json", "make the folder"), (".", "is a folder")])
+def test_refuses_a_report_that_cannot_be_written_before_any_work(
+    vidpref, tmp_path: Path, command: tuple[str, ...], report: str, words: str
+) -> None:
+    result = vidpref(*command, "--report", report)
+    assert result.code == 1
+    assert words in result.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("stats", "--format", "yaml"), ("train", "--dataset", "d", "--aspect", "beauty")],
+)
+def test_names_the_choices_when_another_word_is_given(vidpref, words: tuple[str, ...]) -> None:
+    result = vidpref(*words)
+    assert result.code == 2
+    assert ("json" if words[0] == "stats" else "motion_quality") in result.err
+
+
+def test_serves_a_demo_at_the_port_of_the_settings_unless_another_is_given(
+    vidpref, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ports: list[int] = []
+    monkeypatch.setattr("app.demo.run_rounds", lambda *_, **__: LoopReport(seconds={}, rounds={}))
+    monkeypatch.setattr("app.serve.serve", lambda root, config, **_: ports.append(config.port))
+    vidpref("init", "--workspace", "demo-workspace")
+    (tmp_path / "demo-workspace" / "config.toml").write_text("[server]\nport = 7999\n")
+    assert vidpref("demo").code == 0
+    assert vidpref("demo", "--port", "8001").code == 0
+    assert ports == [7999, 8001]
+
+
+def test_settings_that_are_no_table_are_refused(vidpref, tmp_path: Path) -> None:
+    vidpref("init")
+    (tmp_path / "workspace" / "config.toml").write_text("server = 3\n")
+    result = vidpref("serve")
+    assert result.code == 1
+    assert "config.toml: server is 3; a table is needed" in result.err

@@ -1,6 +1,7 @@
 """The whole loop on the shipped tiny model, small enough for a test: real sampling, judging and training."""
 
 import json
+import shutil
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,7 @@ from app.loop_session import RoundsRequest, judged_by_people, run_rounds
 from app.prompts import ensure_tiny_prompts
 from app.rounds import RoundConfig, newest_generator
 from app.setup import create_workspace
+from app.training_runs import train_dataset
 from storage.errors import UnknownName, VidprefError
 from storage.export_reader import read_dataset
 from storage.generators import base_of, find_generator, list_generators
@@ -20,12 +22,13 @@ from storage.judgments import list_judgments
 from storage.media import MediaStore, media_file
 from storage.pairs import list_pairs
 from storage.prompts import list_prompts
-from storage.records import RaterKind, Role, Split
+from storage.records import RaterKind, Role, RunStatus, Split
 from storage.rounds import list_datasets, list_rounds, list_runs
 from storage.stats import stats
 from storage.store import Store
 from storage.videos import list_videos, media_of
 from training import tiny
+from training.run_folder import TrainResult
 
 pytestmark = pytest.mark.slow
 CATEGORY = tiny.CATEGORIES[0]
@@ -273,3 +276,42 @@ def test_plan_gives_every_generator_the_same_seeds(tmp_path: Path) -> None:
     again = plan_videos(generator=generator, prompts=prompts[::-1], per_prompt=2, seed=1, settings={})
     assert plan == again
     assert len({item.video_id for item in plan}) == len(plan)
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        (RuntimeError("out of memory"), RunStatus.FAILED),
+        (OSError("no such disk"), RunStatus.FAILED),
+        (KeyboardInterrupt(), None),
+    ],
+)
+@pytest.mark.parametrize("through_a_round", [False, True])
+def test_run_is_marked_failed_whatever_ended_it_but_an_interruption(
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: BaseException,
+    status: RunStatus | None,
+    through_a_round: bool,
+) -> None:
+    root = tmp_path / "w"
+    shutil.copytree(finished, root)
+    with Store.open(root) as store:
+        known = {run.run_id for run in list_runs(store)}
+        dataset = list_datasets(store)[0].dataset_id
+
+    def stop(*_: object, **__: object) -> TrainResult:
+        raise end
+
+    monkeypatch.setattr("training.train.train", stop)
+    with pytest.raises(type(end)):
+        if through_a_round:
+            run_rounds(root, request(), say=lambda line: None)
+        else:
+            train_dataset(root, dataset=dataset, generator="tiny", seed=99)
+    with Store.open(root) as store:
+        (fresh,) = [run.run_id for run in list_runs(store) if run.run_id not in known]
+        ends = store.cursor().execute("SELECT status, message FROM run_end WHERE run_id = ?", [fresh])
+        expected = [] if status is None else [(status.value, f"{type(end).__name__}: {end}")]
+        assert ends.fetchall() == expected

@@ -25,10 +25,10 @@ from storage.records import (
 from storage.store import Store
 from storage.workspace import Workspace
 from tests.tiny_pipelines import save_wan_pipeline
-from training.config import TrainConfig
+from training.config import TrainConfig, config_to_dict
 from training.errors import TrainingError
 from training.metrics import read_metrics
-from training.train import train
+from training.train import main, train
 
 GENERATOR = Generator(generator_id="base", name="base", family="wan", model="random")
 
@@ -120,6 +120,18 @@ def test_dataset_with_a_changed_byte_is_refused(config: TrainConfig) -> None:
     with pytest.raises(HashMismatch, match=clip.name):
         train(config)
     assert not config.run_dir.exists()
+
+
+def test_program_tells_a_changed_dataset_without_a_traceback(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = sorted((config.dataset / "media").iterdir())[0]
+    clip.write_bytes(clip.read_bytes()[:-1])
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps(config_to_dict(config)))
+    monkeypatch.setattr("sys.argv", ["train", "--config", str(settings)])
+    with pytest.raises(SystemExit, match=f"training failed: .*{clip.name}"):
+        main()
 
 
 def test_aspect_without_labels_is_refused_before_a_model_is_loaded(config: TrainConfig) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage.applying import decode
-from storage.errors import DiskFull, JournalCorrupt, NewerSchema
+from storage.errors import DiskFull, JournalCorrupt, NewerSchema, StoreFailed
 from storage.journal import Journal, JournalEntry, encode_line, read_entries, segments
 from storage.records import utc_now
 
@@ -120,6 +120,29 @@ def test_keeps_nothing_when_the_disk_fills_in_the_middle_of_a_line(
     assert file.read_bytes() == before
     assert journal.append(utc_now(), ['["prompt",{}]']) == 3
     journal.close()
+    assert _seqs(tmp_path) == [1, 2, 3]
+
+
+def test_takes_nothing_more_when_a_refused_line_cannot_be_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(tmp_path, 2)
+    journal = _journal(tmp_path)
+    real, failures = os.fdatasync, [OSError(errno.EIO, "of the clean-up"), OSError(errno.EIO, "of the line")]
+
+    def fdatasync(descriptor: int) -> None:
+        if failures:
+            raise failures.pop()
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    with pytest.raises(StoreFailed, match=r"of the line.*of the clean-up.*restart the program"):
+        journal.append(utc_now(), ['["prompt",{"number":3}]'])
+    with pytest.raises(StoreFailed, match="restart the program"):
+        journal.append(utc_now(), ['["prompt",{"number":3}]'])
+    journal.close()
+    assert _seqs(tmp_path) == [1, 2]
+    _write(tmp_path, 1)
     assert _seqs(tmp_path) == [1, 2, 3]
 
 

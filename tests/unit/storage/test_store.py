@@ -1,9 +1,11 @@
+import errno
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -13,6 +15,7 @@ from storage.errors import (
     ReadOnlyStore,
     RecordRefused,
     StoreClosed,
+    StoreFailed,
     VidprefError,
     WorkspaceServed,
 )
@@ -150,6 +153,42 @@ def test_turns_read_only_below_the_floor_and_back(root: Path) -> None:
         assert store.write([replace(PROMPT, prompt_id="q")]) == 1
 
 
+class _StuckFile:
+    """The journal's file on a disk that neither keeps a line nor lets go of it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.fileno, self.seek, self.close = file.fileno, file.seek, file.close
+
+    def write(self, data: bytes) -> int:
+        self._file.write(data)
+        raise OSError(errno.EIO, "Input/output error")
+
+    def truncate(self, size: int) -> int:
+        raise OSError(errno.EIO, f"cannot cut to {size}")
+
+
+def test_writes_nothing_more_when_the_journal_cannot_be_cleaned(root: Path) -> None:
+    with Store.open(root, min_free_bytes=0) as store:
+        store.write([PROMPT])
+        journal = store._writer._journal
+        healthy = journal._file
+        assert healthy is not None
+        journal._file = cast(BinaryIO, _StuckFile(healthy))
+        for _ in range(2):
+            with pytest.raises(StoreFailed, match="restart the program"):
+                store.write([replace(PROMPT, prompt_id="q")])
+        journal._file = healthy
+        with pytest.raises(StoreFailed, match="restart the program"):
+            store.write([replace(PROMPT, prompt_id="r")])
+        assert [one.prompt_id for one in list_prompts(store)] == ["p"]
+    with Store.open(root, min_free_bytes=0) as store:
+        assert store.write([replace(PROMPT, prompt_id="r")]) == 1
+        store.check()
+    seqs = [entry.seq for entry in read_entries(root / "journal")]
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
 def test_checks_by_a_real_write_and_read(store: Store) -> None:
     store.check()
     first = store.cursor().execute("SELECT probe FROM store_state").fetchall()
@@ -175,7 +214,8 @@ def test_names_the_server_when_the_workspace_is_open_elsewhere(root: Path) -> No
         assert f"process {process.pid}" in str(refused.value)
         if address:
             assert f"served at {address}" in str(refused.value)
-            assert f"--server {address}" in str(refused.value)
+            assert f"`vidpref stats --server {address}`" in str(refused.value)
+            assert "stop that process first" in str(refused.value)
         assert refused.value.address == (address or None)
     with Store.open(root, min_free_bytes=0):
         pass

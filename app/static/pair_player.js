@@ -29,6 +29,8 @@ class PairPlayer {
       category: (name) => this.changeCategory(name),
       skip: (reason) => this.skip(reason),
       seek: (fraction) => this.stage?.clips.seekFraction(fraction),
+      sendRefused: () => this.#outbox.sendRefused(),
+      dropRefused: () => this.#outbox.dropRefused(),
     });
     this.sheet = new AnswerSheet((aspect) => this.#answered(aspect));
     this.panels.sheetSlot.append(this.sheet.element);
@@ -92,7 +94,7 @@ class PairPlayer {
   async #show(stage) {
     const { aspects, outcomes } = stage.assignment;
     this.panels.showPrompt(stage.assignment);
-    this.sheet.show(aspects, outcomes, stage.draft ?? {});
+    this.sheet.show(aspects, outcomes, stage.draft ?? {}, stage.assignment.earlier);
     this.panels.showState("judging");
     this.panels.showReady(Boolean(this.sheet.answers.overall));
     const playing = stage.show(this.#rate);

@@ -281,6 +281,57 @@ def test_sends_a_kept_vote_after_the_page_was_closed_and_opened_again(
     assert len(judgments_of(served, "rater9")) == before + 1
 
 
+def test_keeps_the_answers_a_correction_has_to_give_when_they_are_pressed_again(
+    visit: OpenWindow, served: ServedFixture
+) -> None:
+    window = visit()
+    window.log_in("rater11")
+    first = window.wait_for_pair()
+    for key in ("1", "w", "Enter"):
+        window.page.keyboard.press(key)
+    second = window.wait_for_other_pair(first)
+
+    window.page.keyboard.press("u")
+    window.wait_for_other_pair(second)
+    for key in ("w", "a", "a", "4", "Enter"):  # "a" was not answered before: it may be taken back.
+        window.page.keyboard.press(key)
+    window.wait_for_other_pair(first)
+    window.wait_until_saved()
+
+    (overall,) = judgments_of(served, "rater11")
+    assert overall.chosen_video_id == overall.right_video_id
+    assert overall.replaces
+
+
+def test_keeps_a_refused_answer_until_it_is_sent_again_or_dropped(
+    visit: OpenWindow, served: ServedFixture
+) -> None:
+    window = visit()
+    window.log_in("rater11")
+    prompt = window.wait_for_pair()
+    before = len(judgments_of(served, "rater11"))
+    window.page.route("**/judgments", lambda route: route.fulfill(status=422, json={"detail": "Not today."}))
+    for key in ("4", "Enter"):
+        window.page.keyboard.press(key)
+    banner = window.page.get_by_role("alert").filter(has_text="not accepted and kept here: Not today.")
+    expect(banner).to_contain_text("overall right")
+    window.wait_for_other_pair(prompt)
+
+    window.page.reload()
+    window.wait_for_pair()
+    expect(banner).to_be_visible()
+    assert window.page.evaluate(KEPT) == 1
+    banner.get_by_role("button", name="Send again").click()
+    expect(banner).to_be_visible()
+    window.page.unroute("**/judgments")
+    banner.get_by_role("button", name="Send again").click()
+    window.wait_until_saved()
+
+    expect(banner).to_be_hidden()
+    assert window.page.evaluate(KEPT) == 0
+    assert len(judgments_of(served, "rater11")) == before + 1
+
+
 def test_offers_to_skip_a_pair_that_cannot_be_played(visit: OpenWindow, served: ServedFixture) -> None:
     window = visit()
     window.page.route(

@@ -198,6 +198,65 @@ def test_undoes_the_last_vote_and_comes_back_to_the_present_pair(
     assert judgment.replaces
 
 
+def test_stays_at_the_present_pair_when_the_undone_one_cannot_be_loaded(
+    visit: OpenWindow, served: ServedFixture
+) -> None:
+    def without_clip(route: Route) -> None:
+        response = route.fetch()
+        answer = response.json()
+        route.fulfill(response=response, json=answer | {"left": answer["left"] | {"url": "/media/gone"}})
+
+    window = visit()
+    window.log_in("rater7")
+    before = {judgment.pair_id for judgment in judgments_of(served, "rater7")}
+    first = window.wait_for_pair()
+    for key in ("1", "Enter"):
+        window.page.keyboard.press(key)
+    second = window.wait_for_other_pair(first)
+    window.page.keyboard.press("4")
+    window.page.route("**/undo", without_clip)
+    window.page.keyboard.press("u")
+    banner = window.page.get_by_role("alert").filter(has_text="could not be fetched (404)")
+    expect(banner).to_be_visible()
+
+    assert window.wait_for_pair() == second
+    window.page.keyboard.press("Enter")
+    window.wait_for_other_pair(second)
+    window.wait_until_saved()
+
+    earlier, later = (one for one in judgments_of(served, "rater7") if one.pair_id not in before)
+    assert earlier.chosen_video_id == earlier.left_video_id
+    assert later.chosen_video_id == later.right_video_id
+    assert earlier.pair_id != later.pair_id and not later.replaces
+
+
+def test_shows_the_next_pair_on_trying_again_when_it_was_missing_after_a_skip(visit: OpenWindow) -> None:
+    fails = False
+
+    def next_pair(route: Route) -> None:
+        nonlocal fails
+        if fails:
+            route.fulfill(status=503, json={"detail": "Not now."})
+        else:
+            fails = True
+            route.continue_()
+
+    window = visit()
+    window.page.route("**/api/v1/assignments", next_pair)
+    window.log_in("rater6")
+    prompt = window.wait_for_pair()
+    window.page.keyboard.press("k")
+    window.page.get_by_role("button", name="The clips look the same").click()
+    banner = window.page.get_by_role("alert").filter(has_text="Not now.")
+    expect(banner).to_be_visible()
+
+    fails = False
+    banner.get_by_role("button", name="Try again").click()
+
+    window.wait_for_other_pair(prompt)
+    expect(banner).to_be_hidden()
+
+
 def test_shows_the_same_pair_with_its_draft_after_a_reload(visit: OpenWindow) -> None:
     window = visit()
     window.log_in("rater8")

@@ -434,6 +434,8 @@ class WorkQueue:
         if held.ended is None:
             self._board.fill(held.state, held.rater_id)
             self._drop(held)
+        elif late:
+            self._board.exclude(held.state, held.rater_id)  # It fills no place, but it was judged.
         held.ended = EndReason.SUBMITTED
         held.late, held.answers = late, sheet
         held.revision += 1

@@ -23,6 +23,8 @@ class QueuePair:
     """Raters with a valid (not late) judgment: each fills one place of the pair's quota."""
     skipped_by: frozenset[str] = frozenset()
     """Raters who shall not see it again although they fill no place."""
+    withheld: bool = False
+    """Handed out to nobody; whoever holds it already keeps it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class PairState:
     num_votes: int
     raters: set[str]
     """Everybody who has answered (validly), skipped or holds it."""
+    withheld: bool = False
     num_leases: int = 0
     order_balance: int = 0
     """Times shown with A on the left minus times with B there; what was shown in vain is left out."""
@@ -62,6 +65,11 @@ class PairState:
     def is_done(self) -> bool:
         """Say whether as many people have judged it as it is meant for."""
         return self.num_votes >= self.pair.raters_per_pair
+
+    @property
+    def is_listed(self) -> bool:
+        """Say whether it is among those to be handed out."""
+        return self.has_room and not self.withheld
 
     @property
     def has_room(self) -> bool:
@@ -86,6 +94,7 @@ class PairBoard:
         self._random = Random(seed)
         self._random_share = random_share
         self._states: dict[str, PairState] = {}
+        self._excluded: set[tuple[str, str]] = set()
         self._open: dict[str | None, OpenPairs[PairState]] = {}
         self._num_pairs: Counter[str | None] = Counter()
         self._num_done: Counter[str | None] = Counter()
@@ -106,6 +115,7 @@ class PairBoard:
             age_rank=len(self._states),
             num_votes=len(entry.done_by),
             raters=set(entry.done_by | entry.skipped_by),
+            withheld=entry.withheld,
         )
         self._states[entry.pair.pair_id] = state
         for category in (None, *state.categories):
@@ -141,10 +151,11 @@ class PairBoard:
         self._list(state)
 
     def free(self, state: PairState, rater_id: str, *, a_left: bool) -> None:
-        """Take the place back: the rater has not answered and may get the pair again."""
+        """Take the place back: the rater has not answered and, unless excluded, may get the pair again."""
         self._unlist(state)
         state.num_leases -= 1
-        state.raters.discard(rater_id)
+        if (state.pair.pair_id, rater_id) not in self._excluded:
+            state.raters.discard(rater_id)
         state.order_balance -= 1 if a_left else -1
         self._list(state)
 
@@ -160,7 +171,8 @@ class PairBoard:
         self._list(state)
 
     def exclude(self, state: PairState, rater_id: str) -> None:
-        """Never give the pair to this rater again."""
+        """Never give the pair to this rater again, also after a lease that runs now."""
+        self._excluded.add((state.pair.pair_id, rater_id))
         self._unlist(state)
         state.raters.add(rater_id)
         self._list(state)
@@ -176,11 +188,11 @@ class PairBoard:
         )
 
     def _list(self, state: PairState) -> None:
-        if state.has_room:
+        if state.is_listed:
             for category in (None, *state.categories):
                 self._open.setdefault(category, OpenPairs()).add(state.key, state)
 
     def _unlist(self, state: PairState) -> None:
-        if state.has_room:
+        if state.is_listed:
             for category in (None, *state.categories):
                 self._open[category].remove(state.key)

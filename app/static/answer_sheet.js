@@ -17,6 +17,7 @@ export class AnswerSheet {
   #buttons = new Map();
   #confidenceButtons;
   #onChange;
+  #fixed = new Set(); // Aspects a correction has to answer.
 
   answers = {};
   confidence = null;
@@ -48,8 +49,10 @@ export class AnswerSheet {
     );
   }
 
-  // Shows an empty sheet, or one with the answers given.
-  show(aspects, outcomes, { answers = {}, confidence = null, comment = "" } = {}) {
+  // Shows an empty sheet, or one with the answers given. Of a correction, `earlier` is what it replaces: each of
+  // those aspects may be answered otherwise, but not left out.
+  show(aspects, outcomes, { answers = {}, confidence = null, comment = "" } = {}, earlier = null) {
+    this.#fixed = new Set(Object.keys(earlier?.answers ?? {}));
     this.#buttons.clear();
     const ordered = ["overall", ...aspects.filter((aspect) => aspect !== "overall")];
     this.rows.replaceChildren(...ordered.map((aspect) => this.#row(aspect, outcomes)));
@@ -62,7 +65,8 @@ export class AnswerSheet {
   choose(aspect, outcome) {
     if (!this.#buttons.has(`${aspect} ${outcome}`)) return;
     // A second press takes an optional answer back.
-    if (this.answers[aspect] === outcome && aspect !== "overall") delete this.answers[aspect];
+    const isOptional = aspect !== "overall" && !this.#fixed.has(aspect);
+    if (this.answers[aspect] === outcome && isOptional) delete this.answers[aspect];
     else this.answers[aspect] = outcome;
     this.#paint();
     this.#onChange(aspect);

@@ -29,6 +29,8 @@ class PairPlayer {
       category: (name) => this.changeCategory(name),
       skip: (reason) => this.skip(reason),
       seek: (fraction) => this.stage?.clips.seekFraction(fraction),
+      sendRefused: () => this.#outbox.sendRefused(),
+      dropRefused: () => this.#outbox.dropRefused(),
     });
     this.sheet = new AnswerSheet((aspect) => this.#answered(aspect));
     this.panels.sheetSlot.append(this.sheet.element);
@@ -90,9 +92,10 @@ class PairPlayer {
   }
 
   async #show(stage) {
+    clearTimeout(this.#lookAgain);
     const { aspects, outcomes } = stage.assignment;
     this.panels.showPrompt(stage.assignment);
-    this.sheet.show(aspects, outcomes, stage.draft ?? {});
+    this.sheet.show(aspects, outcomes, stage.draft ?? {}, stage.assignment.earlier);
     this.panels.showState("judging");
     this.panels.showReady(Boolean(this.sheet.answers.overall));
     const playing = stage.show(this.#rate);
@@ -129,15 +132,16 @@ class PairPlayer {
       await api.skip(id, reason);
       await this.#showNext();
       this.panels.say("Skipped.");
-    }, () => this.skip(reason));
+    }, () => (this.stage ? this.skip(reason) : this.#guard(() => this.#showNext())));
   }
 
   async undo() {
     await this.#guard(async () => {
       if (!(await this.#outbox.flush())) return;
       const assignment = await api.undo();
-      if (this.stage) this.stage.draft = this.sheet.draft();
+      const present = this.stage;
       const stage = await this.queue.putBefore(assignment);
+      if (present) present.draft = this.sheet.draft();
       stage.draft = assignment.earlier;
       await this.#show(stage);
       this.panels.say("Here is your last pair again. Submitting it replaces your earlier answers.");

@@ -90,15 +90,22 @@ export class PairQueue {
     return stage;
   }
 
-  // Puts the present pair back to the front of those waiting and shows another assignment instead.
+  // Puts the present pair back to the front of those waiting and makes another assignment current instead, once it
+  // can be played; the present pair stays where that fails.
   async putBefore(assignment) {
+    const stage = this.#add(assignment);
+    try {
+      await stage.loaded;
+    } catch (error) {
+      stage.remove();
+      throw error;
+    }
     if (this.current) {
       this.current.hide();
       this.#waiting.unshift(this.current);
     }
-    this.current = this.#add(assignment);
-    await this.current.loaded;
-    return this.current;
+    this.current = stage;
+    return stage;
   }
 
   giveBackWaiting() {

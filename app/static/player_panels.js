@@ -15,7 +15,7 @@ const KEYS_KEY = "vidpref.keys";
 export class Panels {
   #hooks;
 
-  // hooks: act(command), category(name), skip(reason), seek(fraction).
+  // hooks: act(command), category(name), skip(reason), seek(fraction), sendRefused(), dropRefused().
   constructor(hooks) {
     this.#hooks = hooks;
     this.stageSlot = make("div", { class: "vp-stages" });
@@ -226,15 +226,29 @@ export class Panels {
     this.count.textContent = `${done} of ${total} pairs judged`;
   }
 
-  showOutbox({ waiting, problem, late }) {
-    this.outbox.hidden = !problem;
-    if (!problem) {
+  showOutbox({ waiting, problem, late, refused }) {
+    this.outbox.hidden = !problem && !refused.length;
+    if (this.outbox.hidden) {
       const saved = late ? "Saved as a late answer: the pair had gone back" : "Saved";
       this.say(waiting ? "Saving…" : saved, { quiet: !late });
       return;
     }
-    this.outbox.replaceChildren(...outboxMessage(waiting, problem));
+    this.outbox.replaceChildren(
+      ...(problem ? [make("span", {}, ...outboxMessage(waiting, problem))] : []),
+      ...(refused.length ? this.#refusedMessage(refused) : []),
+    );
     this.say("");
+  }
+
+  #refusedMessage(refused) {
+    const [{ refused: reason, body }] = refused;
+    const given = Object.entries(body.answers).map(([aspect, outcome]) => `${aspect} ${outcome}`);
+    const count = refused.length === 1 ? "An answer was" : `${refused.length} answers were`;
+    return [
+      make("span", {}, `${count} not accepted and kept here: ${reason} (${given.join(", ")})`),
+      makeButton({ class: "vp-secondary", onclick: () => this.#hooks.sendRefused() }, "Send again"),
+      makeButton({ class: "vp-secondary", onclick: () => this.#hooks.dropRefused() }, "Drop"),
+    ];
   }
 
   // The button beside the message does `again`.
@@ -271,6 +285,5 @@ function loginLink() {
 function outboxMessage(waiting, problem) {
   const answers = waiting === 1 ? "1 answer is" : `${waiting} answers are`;
   if (problem.status === 401) return [`You are logged out. ${answers} kept here and sent after you `, loginLink(), "."];
-  if (problem.passes) return [`${problem.message} ${answers} kept here and sent again by themselves.`];
-  return [`An answer was not accepted: ${problem.message}`];
+  return [`${problem.message} ${answers} kept here and sent again by themselves.`];
 }

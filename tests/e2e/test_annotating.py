@@ -198,6 +198,65 @@ def test_undoes_the_last_vote_and_comes_back_to_the_present_pair(
     assert judgment.replaces
 
 
+def test_stays_at_the_present_pair_when_the_undone_one_cannot_be_loaded(
+    visit: OpenWindow, served: ServedFixture
+) -> None:
+    def without_clip(route: Route) -> None:
+        response = route.fetch()
+        answer = response.json()
+        route.fulfill(response=response, json=answer | {"left": answer["left"] | {"url": "/media/gone"}})
+
+    window = visit()
+    window.log_in("rater7")
+    before = {judgment.pair_id for judgment in judgments_of(served, "rater7")}
+    first = window.wait_for_pair()
+    for key in ("1", "Enter"):
+        window.page.keyboard.press(key)
+    second = window.wait_for_other_pair(first)
+    window.page.keyboard.press("4")
+    window.page.route("**/undo", without_clip)
+    window.page.keyboard.press("u")
+    banner = window.page.get_by_role("alert").filter(has_text="could not be fetched (404)")
+    expect(banner).to_be_visible()
+
+    assert window.wait_for_pair() == second
+    window.page.keyboard.press("Enter")
+    window.wait_for_other_pair(second)
+    window.wait_until_saved()
+
+    earlier, later = (one for one in judgments_of(served, "rater7") if one.pair_id not in before)
+    assert earlier.chosen_video_id == earlier.left_video_id
+    assert later.chosen_video_id == later.right_video_id
+    assert earlier.pair_id != later.pair_id and not later.replaces
+
+
+def test_shows_the_next_pair_on_trying_again_when_it_was_missing_after_a_skip(visit: OpenWindow) -> None:
+    fails = False
+
+    def next_pair(route: Route) -> None:
+        nonlocal fails
+        if fails:
+            route.fulfill(status=503, json={"detail": "Not now."})
+        else:
+            fails = True
+            route.continue_()
+
+    window = visit()
+    window.page.route("**/api/v1/assignments", next_pair)
+    window.log_in("rater6")
+    prompt = window.wait_for_pair()
+    window.page.keyboard.press("k")
+    window.page.get_by_role("button", name="The clips look the same").click()
+    banner = window.page.get_by_role("alert").filter(has_text="Not now.")
+    expect(banner).to_be_visible()
+
+    fails = False
+    banner.get_by_role("button", name="Try again").click()
+
+    window.wait_for_other_pair(prompt)
+    expect(banner).to_be_hidden()
+
+
 def test_shows_the_same_pair_with_its_draft_after_a_reload(visit: OpenWindow) -> None:
     window = visit()
     window.log_in("rater8")
@@ -279,6 +338,57 @@ def test_sends_a_kept_vote_after_the_page_was_closed_and_opened_again(
     again.wait_for_function(f"() => {KEPT} === 0")
 
     assert len(judgments_of(served, "rater9")) == before + 1
+
+
+def test_keeps_the_answers_a_correction_has_to_give_when_they_are_pressed_again(
+    visit: OpenWindow, served: ServedFixture
+) -> None:
+    window = visit()
+    window.log_in("rater11")
+    first = window.wait_for_pair()
+    for key in ("1", "w", "Enter"):
+        window.page.keyboard.press(key)
+    second = window.wait_for_other_pair(first)
+
+    window.page.keyboard.press("u")
+    window.wait_for_other_pair(second)
+    for key in ("w", "a", "a", "4", "Enter"):  # "a" was not answered before: it may be taken back.
+        window.page.keyboard.press(key)
+    window.wait_for_other_pair(first)
+    window.wait_until_saved()
+
+    (overall,) = judgments_of(served, "rater11")
+    assert overall.chosen_video_id == overall.right_video_id
+    assert overall.replaces
+
+
+def test_keeps_a_refused_answer_until_it_is_sent_again_or_dropped(
+    visit: OpenWindow, served: ServedFixture
+) -> None:
+    window = visit()
+    window.log_in("rater11")
+    prompt = window.wait_for_pair()
+    before = len(judgments_of(served, "rater11"))
+    window.page.route("**/judgments", lambda route: route.fulfill(status=422, json={"detail": "Not today."}))
+    for key in ("4", "Enter"):
+        window.page.keyboard.press(key)
+    banner = window.page.get_by_role("alert").filter(has_text="not accepted and kept here: Not today.")
+    expect(banner).to_contain_text("overall right")
+    window.wait_for_other_pair(prompt)
+
+    window.page.reload()
+    window.wait_for_pair()
+    expect(banner).to_be_visible()
+    assert window.page.evaluate(KEPT) == 1
+    banner.get_by_role("button", name="Send again").click()
+    expect(banner).to_be_visible()
+    window.page.unroute("**/judgments")
+    banner.get_by_role("button", name="Send again").click()
+    window.wait_until_saved()
+
+    expect(banner).to_be_hidden()
+    assert window.page.evaluate(KEPT) == 0
+    assert len(judgments_of(served, "rater11")) == before + 1
 
 
 def test_offers_to_skip_a_pair_that_cannot_be_played(visit: OpenWindow, served: ServedFixture) -> None:

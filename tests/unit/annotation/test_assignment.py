@@ -399,6 +399,30 @@ def test_a_retry_after_a_restart_is_a_duplicate_once_remembered() -> None:
     assert reborn.progress("ann").done == 1
 
 
+def answered_late(queue: WorkQueue, clock: Clock, rater: str, *, holds_it_again: bool) -> None:
+    late_id = lease_id(queue, rater)
+    clock.pass_s(601)
+    queue.expire()
+    again = lease_id(queue, rater) if holds_it_again else None
+    assert again != late_id
+    assert answer(queue, late_id, rater)[0].late
+    if again:
+        queue.give_back(again, rater)
+
+
+@pytest.mark.parametrize("holds_it_again", [False, True])
+def test_gives_no_pair_again_that_was_answered_late_as_after_a_restart(holds_it_again: bool) -> None:
+    clock = Clock()
+    live = a_queue(queue_pair(1, raters=2), clock=clock)
+    answered_late(live, clock, "ann", holds_it_again=holds_it_again)
+    rebuilt = a_queue(queue_pair(1, raters=2, skipped_by=frozenset({"ann"})), clock=clock)
+    for queue in (live, rebuilt):
+        assert queue.next("ann") is None
+        assert queue.progress("ann").remaining_for_you == 0
+        lease = queue.next("bob")
+        assert lease is not None and lease.pair.pair_id == "pair1"
+
+
 def test_pairs_added_later_are_handed_out_once() -> None:
     queue = a_queue(queue_pair(1))
     lease_id(queue, "ann")

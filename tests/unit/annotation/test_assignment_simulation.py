@@ -65,8 +65,8 @@ class World:
         pair_of = {r.assignment_id: r for r in self.written if isinstance(r, Assignment)}
         ended = {r.assignment_id for r in self.written if isinstance(r, AssignmentEnd)}
         for record in self.written:
-            if isinstance(record, Judgment) and not record.late:
-                done[record.pair_id].add(record.rater_id)
+            if isinstance(record, Judgment):
+                (skipped if record.late else done)[record.pair_id].add(record.rater_id)
             if isinstance(record, AssignmentEnd) and record.reason is EndReason.SKIPPED:
                 assignment = pair_of[record.assignment_id]
                 skipped[assignment.pair_id].add(assignment.rater_id)
@@ -174,6 +174,10 @@ def test_every_pair_is_finished_in_the_end_though_raters_crash() -> None:
     for rater in raters:
         world.on_screen[rater].clear()
     world.now += timedelta(seconds=2 * LEASE_S)
+    for newcomer in ("n0", "n1", "n2"):  # For the pairs that everybody else has skipped or answered late.
+        while (lease := world.queue.next(newcomer)) is not None:
+            world.write([] if lease.again else [lease.assignment])
+            world.answer(newcomer, lease.assignment)
     check(world)
     progress = world.queue.progress("r0")
     assert (progress.total, progress.done) == (60, 60)

@@ -110,7 +110,6 @@ class WorkQueue:
         clock: the present time, naive UTC.
         seed: decides which side comes first; None draws one.
         max_open: leases one rater may hold (the page asks for the next pair ahead of time).
-        random_share: share of hand-outs drawn at random instead of by order, for unbiased estimates.
         history: ended assignments remembered here; an older one is brought back with `remember`.
     """
 
@@ -123,15 +122,12 @@ class WorkQueue:
         clock: Callable[[], datetime] = utc_now,
         seed: int | None = None,
         max_open: int = 3,
-        random_share: float = 0.0,
         history: int = 20_000,
     ) -> None:
         self._lock = threading.Lock()
         self._lease = timedelta(seconds=lease_s)
         self._clock = clock
-        self._board = PairBoard(
-            seed=secrets.randbits(64) if seed is None else seed, random_share=random_share
-        )
+        self._board = PairBoard(seed=secrets.randbits(64) if seed is None else seed)
         self._max_open = max_open
         self._history = history
         self._held: dict[str, _Held] = {}

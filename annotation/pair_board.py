@@ -6,7 +6,6 @@ The half of the work queue that knows nothing of leases, clocks and answers. Not
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from random import Random
 
 from annotation.open_pairs import Key, OpenPairs
 from storage.records import Pair
@@ -85,14 +84,11 @@ class PairBoard:
     """All pairs of the queue, listed by category in the order in which they are handed out.
 
     Args:
-        seed: decides which side of each pair comes first, and the random hand-outs.
-        random_share: share of hand-outs drawn at random instead of by order.
+        seed: decides which side of each pair comes first.
     """
 
-    def __init__(self, *, seed: int, random_share: float) -> None:
+    def __init__(self, *, seed: int) -> None:
         self._seed = seed
-        self._random = Random(seed)
-        self._random_share = random_share
         self._states: dict[str, PairState] = {}
         self._excluded: set[tuple[str, str]] = set()
         self._open: dict[str | None, OpenPairs[PairState]] = {}
@@ -127,11 +123,7 @@ class PairBoard:
     def pick(self, rater_id: str, category: str | None) -> PairState | None:
         """Return the next pair of the category (None: of any) for this rater."""
         pairs = self._open.get(category)
-        num_new = pairs.num_new(rater_id) if pairs is not None else 0
-        if pairs is None or not num_new:
-            return None
-        at_random = self._random_share > 0 and self._random.random() < self._random_share
-        return pairs.pick(rater_id, skip=self._random.randrange(num_new) if at_random else 0)
+        return None if pairs is None else pairs.pick(rater_id)
 
     def puts_a_left(self, state: PairState) -> bool:
         """Say which side A shall be on next: where it has been less often, else not where it was last."""

@@ -13,6 +13,7 @@ from app.evaluation import CategoryResult
 from app.progress import Progress, no_progress
 from app.report import LoopReport
 from app.rounds import Loop, RoundConfig, newest_generator, run_round
+from storage.assignments import queue_rows
 from storage.errors import VidprefError
 from storage.generators import find_generator
 from storage.judgments import list_judgments
@@ -93,10 +94,15 @@ def _waiter(
 
         quota = min(wanted, len(pairs))
         config = load_server_config(store.workspace.config_path, port=port)
-        with serving(store, config) as address:
+        with serving(store, config, only_pairs=[pair.pair_id for pair in pairs]) as address:
             say(f"waiting for people to judge {quota} of {len(pairs)} pairs at {address}")
-            while judged_by_people(store, pairs) < quota:
+            while (num_judged := judged_by_people(store, pairs)) < quota and anybody_can_judge(store, pairs):
                 time.sleep(POLL_S)
+        if num_judged < quota:
+            say(
+                f"going on with {num_judged} of {quota} pairs judged by people: "
+                "nobody with an account can be given another of them"
+            )
 
     return wait
 
@@ -110,9 +116,19 @@ def _check_people_can_log_in(store: Store) -> None:
 
 
 def judged_by_people(store: Store, pairs: Sequence[Pair]) -> int:
-    """Return how many of the pairs have at least one judgment by a person."""
+    """Return how many of the pairs have at least one judgment by a person that was not late."""
     people = [rater.rater_id for rater in list_raters(store, kind=RaterKind.HUMAN)]
     if not people:
         return 0
     ids = [pair.pair_id for pair in pairs]
-    return len({judgment.pair_id for judgment in list_judgments(store, pair_ids=ids, rater_ids=people)})
+    judgments = list_judgments(store, pair_ids=ids, rater_ids=people, include_late=False)
+    return len({judgment.pair_id for judgment in judgments})
+
+
+def anybody_can_judge(store: Store, pairs: Sequence[Pair]) -> bool:
+    """Say whether one of the pairs lacks judgments and some account in use has not judged or skipped it."""
+    accounts = {account.rater_id for account in list_accounts(store) if not account.disabled}
+    return any(
+        row.num_judged < row.pair.raters_per_pair and accounts - row.judged_by - row.skipped_by
+        for row in queue_rows(store, pair_ids=[pair.pair_id for pair in pairs])
+    )

@@ -5,7 +5,7 @@ import ipaddress
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import uvicorn
@@ -49,17 +49,29 @@ def serve(
 
 
 @contextlib.contextmanager
-def serving(store: Store, config: ServerConfig, *, with_pages: bool = True) -> Iterator[str]:
+def serving(
+    store: Store,
+    config: ServerConfig,
+    *,
+    with_pages: bool = True,
+    only_pairs: Collection[str] | None = None,
+) -> Iterator[str]:
     """Serve an open store from a thread while the block runs; gives the address.
 
-    Pairs written meanwhile are handed out after a `refresh` of the desk, or the next start.
+    Pairs written meanwhile are handed out after the next start.
+
+    Args:
+        store: The open workspace.
+        config: Where and how; port 0 takes a free port.
+        with_pages: False for the API alone.
+        only_pairs: Ids of the pairs to hand out; None: all that are open.
 
     Raises:
         ServeError: The address is taken or not allowed.
     """
     ready = threading.Event()
     with _listen(config) as listener:
-        server = _server(store, config, listener, lambda address: ready.set(), with_pages)
+        server = _server(store, config, listener, lambda address: ready.set(), with_pages, only_pairs)
 
         def run() -> None:
             try:
@@ -113,6 +125,7 @@ def _server(
     listener: socket.socket,
     on_ready: OnReady,
     with_pages: bool = True,
+    only_pairs: Collection[str] | None = None,
 ) -> _Server:
     address = address_of(listener)
 
@@ -121,7 +134,7 @@ def _server(
         on_ready(address)
 
     settings = uvicorn.Config(
-        create_app(store, config, with_pages=with_pages),
+        create_app(store, config, with_pages=with_pages, only_pairs=only_pairs),
         access_log=False,
         log_config=None,
         log_level="warning",

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request
@@ -53,7 +53,13 @@ class PageFiles(StaticFiles):
         return response
 
 
-def create_app(store: Store, config: ServerConfig, *, with_pages: bool = True) -> FastAPI:
+def create_app(
+    store: Store,
+    config: ServerConfig,
+    *,
+    with_pages: bool = True,
+    only_pairs: Collection[str] | None = None,
+) -> FastAPI:
     """Return the application for an open store.
 
     It reads accounts and open work at once and keeps them in memory.
@@ -62,12 +68,13 @@ def create_app(store: Store, config: ServerConfig, *, with_pages: bool = True) -
         store: The open workspace.
         config: How to serve it.
         with_pages: False for the API alone, as for remote workers: it starts faster.
+        only_pairs: Ids of the pairs to hand out; None: all that are open.
 
     `app.state` holds `sessions` and `desk`, for whoever shares the store with the server.
     """
     sessions = Sessions(store, config=config)
     tokens = MediaTokens()
-    desk = VoteDesk(store, tokens=tokens, lease_s=60 * config.lease_minutes)
+    desk = VoteDesk(store, tokens=tokens, lease_s=60 * config.lease_minutes, only_pairs=only_pairs)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

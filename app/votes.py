@@ -7,7 +7,7 @@ database.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,9 +48,23 @@ class _Content:
 
 
 class VoteDesk:
-    """Open work of one served workspace. Its methods are called from the event loop."""
+    """Open work of one served workspace. Its methods are called from the event loop.
 
-    def __init__(self, store: Store, *, tokens: MediaTokens, lease_s: float) -> None:
+    Args:
+        store: the open workspace.
+        tokens: name the clips of an assignment.
+        lease_s: seconds until a lease without a heartbeat ends.
+        only_pairs: ids of the pairs to hand out; None: all that are open.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        tokens: MediaTokens,
+        lease_s: float,
+        only_pairs: Collection[str] | None = None,
+    ) -> None:
         self._store = store
         self._tokens = tokens
         store.write(
@@ -59,15 +73,10 @@ class VoteDesk:
                 for late in expired_assignments(store)
             ]
         )
-        self._content, pairs = _read(store)
+        self._content, pairs = _read(store, only_pairs)
         self._unwritten: dict[tuple[str, EndReason], AssignmentEnd] = {}
         """Ends that the queue knows and the store does not yet; written twice, they count once."""
         self.queue = WorkQueue(pairs, open_assignments(store), lease_s=lease_s)
-
-    async def refresh(self) -> int:
-        """Take in pairs made since the start (or the last refresh); return how many are new."""
-        self._content, pairs = await asyncio.to_thread(_read, self._store)
-        return self.queue.add_pairs(pairs)
 
     async def next(self, rater_id: str, category: str | None) -> dict[str, object] | None:
         """Lease the next pair to a rater and return it as the page sees it; None when nothing is left.
@@ -297,7 +306,8 @@ def _progress(progress: Progress) -> dict[str, int]:
     }
 
 
-def _read(store: Store) -> tuple[_Content, list[QueuePair]]:
+def _read(store: Store, only_pairs: Collection[str] | None) -> tuple[_Content, list[QueuePair]]:
+    only = None if only_pairs is None else frozenset(only_pairs)
     rows = queue_rows(store)
     video_ids = {video for row in rows for video in (row.pair.video_a_id, row.pair.video_b_id)}
     media = media_of(store, sorted(video_ids))
@@ -310,13 +320,16 @@ def _read(store: Store) -> tuple[_Content, list[QueuePair]]:
         media=media,
         categories=set(list_categories(store)),
     )
-    return content, [_queue_pair(row) for row in shown]
+    return content, [
+        _queue_pair(row, withheld=only is not None and row.pair.pair_id not in only) for row in shown
+    ]
 
 
-def _queue_pair(row: QueueRow) -> QueuePair:
+def _queue_pair(row: QueueRow, *, withheld: bool) -> QueuePair:
     return QueuePair(
         pair=row.pair,
         categories=row.categories,
         done_by=row.valid_by,
         skipped_by=row.skipped_by | (row.judged_by - row.valid_by),
+        withheld=withheld,
     )

@@ -1,5 +1,6 @@
 """Reading what the queue of open work is rebuilt from at the start of the server."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from storage.reading import Where, fetch, rows
@@ -83,12 +84,14 @@ FROM pair
 LEFT JOIN prompt USING (prompt_id)
 LEFT JOIN judged ON judged.pair_id = pair.pair_id
 LEFT JOIN skipped ON skipped.pair_id = pair.pair_id
+{where}
 ORDER BY pair.seq, pair.rowid
 """
 
 
-def queue_rows(store: Store) -> list[QueueRow]:
-    """Return every pair with who judged and who skipped it, in the order the pairs were made."""
+def queue_rows(store: Store, *, pair_ids: Iterable[str] | None = None) -> list[QueueRow]:
+    """Return pairs with who judged and who skipped them, in the order the pairs were made."""
+    where = Where().among("pair.pair_id", pair_ids)
     table = table_of(Pair)
     columns = ", ".join(f'pair."{column.name}"' for column in table.columns)
     width = len(table.columns)
@@ -101,5 +104,5 @@ def queue_rows(store: Store) -> list[QueueRow]:
             judged_by=frozenset(row[width + 2] or ()),
             skipped_by=frozenset(row[width + 3] or ()),
         )
-        for row in rows(store, _QUEUE_SQL.format(columns=columns))
+        for row in rows(store, _QUEUE_SQL.format(columns=columns, where=where.sql()), where.parameters)
     ]

@@ -22,7 +22,7 @@ from storage.judgments import list_judgments
 from storage.media import MediaStore, media_file
 from storage.pairs import list_pairs
 from storage.prompts import list_prompts
-from storage.records import RaterKind, Role, RunStatus, Split
+from storage.records import Pair, RaterKind, Role, RunStatus, Split
 from storage.rounds import list_datasets, list_rounds, list_runs
 from storage.stats import stats
 from storage.store import Store
@@ -123,30 +123,89 @@ def test_repeating_a_finished_demo_runs_no_further_round(finished: Path) -> None
     assert len(report.rounds[CATEGORY]) == 1
 
 
-def test_round_waits_for_people_and_their_votes_become_the_labels(tmp_path: Path) -> None:
-    create_workspace(tmp_path / "w")
-    with Store.open(tmp_path / "w") as store:
-        add_user(store, "ana", Role.ANNOTATOR, None)
-        headers = {"Authorization": f"Bearer {create_token(store, 'ana')}"}
-    voted: list[dict[str, object]] = []
+class Ana:
+    """The only person of a workspace, who judges or skips what a round waits for."""
 
-    def vote(line: str) -> None:
-        with httpx.Client(base_url=line.split()[-1], headers=headers) as client:
-            assignment = client.post("/api/v1/assignments", json={"category": CATEGORY}).json()
-            answers = {"answers": {"overall": "left"}}
-            path = f"/api/v1/assignments/{assignment['assignment_id']}/judgments"
-            voted.append(client.put(path, json=answers).raise_for_status().json())
+    def __init__(self, root: Path, *, skips: bool = False) -> None:
+        self.skips = skips
+        self.lines: list[str] = []
+        self.num_given = 0
+        with Store.open(root) as store:
+            add_user(store, "ana", Role.ANNOTATOR, None)
+            self.headers = {"Authorization": f"Bearer {create_token(store, 'ana')}"}
+
+    def __call__(self, line: str) -> None:
+        self.lines.append(line)
+        if "http" not in line:
+            return
+        with httpx.Client(base_url=line.split()[-1], headers=self.headers) as client:
+            while given := self.given(client):
+                self.num_given += 1
+                path = f"/api/v1/assignments/{given['assignment_id']}"
+                if self.skips:
+                    client.post(f"{path}/skip", json={"reason": "dull"}).raise_for_status()
+                else:
+                    body = {"answers": {"overall": "left"}}
+                    client.put(f"{path}/judgments", json=body).raise_for_status()
+
+    def given(self, client: httpx.Client) -> dict[str, str] | None:
+        answer = client.post("/api/v1/assignments", json={}).raise_for_status()
+        return answer.json() if answer.status_code == 201 else None
+
+
+def add_older_pair(root: Path) -> Pair:
+    """Add an open pair of another category, older than those of any round."""
+    other = tiny.CATEGORIES[1]
+    with Store.open(root) as store, MediaStore(store.workspace) as media:
+        ensure_tiny_prompts(store, other)
+        prompts = list_prompts(store, category=other, split=Split.TRAIN)[:1]
+        tiny_base = find_generator(store, "tiny")
+        one, two = sample_missing(
+            store, media, generator=tiny_base, prompts=prompts, per_prompt=2, seed=3, batch_size=2
+        )
+        pair = Pair(
+            pair_id="older",
+            prompt_id=prompts[0].prompt_id,
+            video_a_id=one.video_id,
+            video_b_id=two.video_id,
+            strategy="all_pairs",
+            raters_per_pair=1,
+        )
+        store.write([pair])
+    return pair
+
+
+def test_round_waits_for_people_and_their_votes_on_its_pairs_become_the_labels(tmp_path: Path) -> None:
+    create_workspace(tmp_path / "w")
+    older = add_older_pair(tmp_path / "w")
+    ana = Ana(tmp_path / "w")
 
     people = RoundsRequest(categories=(CATEGORY,), people=1, port=0, config=SMALL)
-    run_rounds(tmp_path / "w", people, say=vote)
+    run_rounds(tmp_path / "w", people, say=ana)
+
     with Store.open(tmp_path / "w") as store:
-        (judgment,) = list_judgments(store, kind=RaterKind.HUMAN)
+        judgments = list_judgments(store, kind=RaterKind.HUMAN)
         (line,) = list_rounds(store, category=CATEGORY)
         dataset = read_dataset(store.workspace.root / list_datasets(store)[0].path)
-    assert len(voted) == 1
+    assert ana.num_given == len(judgments) > 0
+    assert older.pair_id not in {judgment.pair_id for judgment in judgments}
     winners = {pair.pair_id: pair.winner_id for pair in dataset.pairs if pair.aspect == "overall"}
-    assert winners[judgment.pair_id] == judgment.left_video_id
+    assert all(winners[judgment.pair_id] == judgment.left_video_id for judgment in judgments)
     assert line.dataset_id == dataset.dataset_id
+
+
+def test_round_goes_on_when_nobody_is_left_to_judge_its_pairs(tmp_path: Path) -> None:
+    create_workspace(tmp_path / "w")
+    ana = Ana(tmp_path / "w", skips=True)
+
+    people = RoundsRequest(categories=(CATEGORY,), people=1, port=0, config=SMALL)
+    run_rounds(tmp_path / "w", people, say=ana)
+
+    assert ana.num_given > 0
+    assert any("going on with 0 of 1" in line for line in ana.lines)
+    with Store.open(tmp_path / "w") as store:
+        assert len(list_rounds(store, category=CATEGORY)) == 1
+        assert not list_judgments(store, kind=RaterKind.HUMAN)
 
 
 def test_round_that_waits_for_people_needs_an_account(tmp_path: Path) -> None:

@@ -430,13 +430,3 @@ def test_pairs_added_later_are_handed_out_once() -> None:
     lease = queue.next("bob")
     assert lease is not None and lease.pair.pair_id == "pair2"
     assert queue.next("cem") is None
-
-
-def test_a_random_share_reaches_every_open_pair() -> None:
-    seen = set()
-    for seed in range(60):
-        queue = WorkQueue([queue_pair(number) for number in range(6)], seed=seed, random_share=1.0)
-        lease = queue.next("ann")
-        assert lease is not None
-        seen.add(lease.pair.pair_id)
-    assert len(seen) == 6

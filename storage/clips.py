@@ -256,7 +256,9 @@ class _Writer:
         self._size = size
         self._pixels = pixels
         self._num_frames = 0
-        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
+        # Without the box of bit rates: it was seen to differ in a byte between equal clips.
+        options_of_file = {"movflags": "faststart", "write_btrt": "0"}
+        self._container = av.open(str(path), "w", format="mp4", options=options_of_file)
         self._stream = self._container.add_stream(codec, rate=self._rate, options=options)
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = pixels

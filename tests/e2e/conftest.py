@@ -133,6 +133,8 @@ def visit(browser: Browser, served: ServedFixture) -> Iterator[OpenWindow]:
             context = browser.new_context(viewport={"width": viewport[0], "height": viewport[1]}, **options)
             stack.callback(context.close)
             page = context.new_page()
+            # A clip that is still being fetched when the window closes is no error of the test's.
+            stack.callback(page.unroute_all, behavior="ignoreErrors")
             page.set_default_timeout(30_000)
             return Visit(page, served.address)
 

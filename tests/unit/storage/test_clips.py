@@ -137,3 +137,15 @@ def test_refuses_more_than_the_limits(tmp_path: Path, clip: Callable[[int], Fram
         probe(tmp_path / "clip.mp4", limits=ClipLimits(max_frames=5))
     with pytest.raises(MediaRefused, match="64x64 pixels; at most 32"):
         probe(tmp_path / "clip.mp4", limits=ClipLimits(max_side_px=32))
+
+
+def test_makes_the_same_bytes_wherever_its_buffers_lie_in_memory(
+    tmp_path: Path, clip: Callable[[int], Frames]
+) -> None:
+    written = set()
+    kept = []
+    for number in range(30):
+        kept.append(np.ones(50_000 * (number % 7 + 1), np.uint8))  # moves what is allocated next
+        write_clip(clip(3), tmp_path / "clip.mp4", fps=8)
+        written.add((tmp_path / "clip.mp4").read_bytes())
+    assert len(written) == 1

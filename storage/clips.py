@@ -15,7 +15,7 @@ import numpy.typing as npt
 from av.container import InputContainer
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from storage.errors import MediaRefused
@@ -27,8 +27,6 @@ _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,asf,og
 _OPEN_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
 
 _SMALL_SIDE_PX = 256
-_EXACT = Interpolation.BITEXACT | Interpolation.ACCURATE_RND
-"""Converts pixels by the same sums on every processor."""
 _SAME_BYTES = {"mbtree": "0"}
 """With its macroblock tree x264 gave one of seven files, by where its buffers lay in memory."""
 _SMPTE170M = 6  # FFmpeg's number for the matrix of BT.601, what RGB is turned into
@@ -78,13 +76,8 @@ def read_frames(path: Path, *, max_frames: int | None = None) -> Frames:
 
 def _rgb(frame: VideoFrame) -> VideoFrame:
     if _is_rgb(frame.format.name):
-        return frame.reformat(format="rgb24", interpolation=_EXACT | Interpolation.BILINEAR)
-    return frame.reformat(
-        format="rgb24",
-        interpolation=_EXACT | Interpolation.BILINEAR,
-        src_color_range=_range(frame),
-        dst_color_range=ColorRange.JPEG,
-    )
+        return frame.reformat(format="rgb24")
+    return frame.reformat(format="rgb24", src_color_range=_range(frame), dst_color_range=ColorRange.JPEG)
 
 
 def _is_rgb(pixels: str) -> bool:
@@ -277,7 +270,7 @@ class _Writer:
     def fitted(self, frame: VideoFrame) -> VideoFrame:
         """Return the frame in the size and pixel format of this file."""
         width, height = self._size
-        how = _EXACT | (Interpolation.POINT if width > frame.width * 1.5 else Interpolation.BICUBIC)
+        how = "POINT" if width > frame.width * 1.5 else "BICUBIC"
         # Without the ranges being named, RGB would come out as 0..255 in a file that says 16..235.
         if _is_rgb(frame.format.name):
             return frame.reformat(

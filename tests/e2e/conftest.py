@@ -83,6 +83,10 @@ class Visit:
         """Keep every body sent to this window from now on."""
         self.page.route("**/*", self._fetch)
 
+    def stop_recording(self) -> None:
+        """Let what is on its way arrive, so that nothing is still being fetched when the window closes."""
+        self.page.unroute_all(behavior="wait")
+
     def _fetch(self, route: Route) -> None:
         if not route.request.url.startswith("http"):
             route.continue_()
@@ -133,8 +137,6 @@ def visit(browser: Browser, served: ServedFixture) -> Iterator[OpenWindow]:
             context = browser.new_context(viewport={"width": viewport[0], "height": viewport[1]}, **options)
             stack.callback(context.close)
             page = context.new_page()
-            # A clip that is still being fetched when the window closes is no error of the test's.
-            stack.callback(page.unroute_all, behavior="ignoreErrors")
             page.set_default_timeout(30_000)
             return Visit(page, served.address)
 

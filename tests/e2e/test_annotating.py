@@ -512,6 +512,7 @@ def test_sends_nothing_that_tells_the_sides_apart_and_asks_no_other_host(
     window.page.keyboard.press("Enter")
     window.wait_for_other_pair(prompt)
     window.wait_until_saved()
+    window.stop_recording()
 
     hidden = ["quokka", *(video.video_id for video in served.fixture.videos)]
     hidden += [pair.pair_id for pair in served.fixture.pairs]
